@@ -1,0 +1,44 @@
+"""Pure functions from claimed and true arrays to a named suspicion.
+
+Siblings in order, each importing only from those before it: `kinds` (what can be wrong), `case` (the evidence),
+`rules` (mistakes that need no library), `library` (terms that derivatives are made of), `fit` (which of them are
+missing, surplus or wrong).
+"""
+
+from dataclasses import replace
+
+from gdiff.diagnosis.case import Case as Case
+from gdiff.diagnosis.case import Sample as Sample
+from gdiff.diagnosis.fit import decompose as decompose
+from gdiff.diagnosis.fit import terms
+from gdiff.diagnosis.fit import written as written
+from gdiff.diagnosis.kinds import Diagnosis as Diagnosis
+from gdiff.diagnosis.kinds import Kind as Kind
+from gdiff.diagnosis.rules import BEFORE_TERMS, FIRST, unknown
+from gdiff.diagnosis.rules import convention_message as convention_message
+
+
+def diagnose(case: Case) -> Diagnosis:
+    """The first suspicion whose undoing makes the claim hold at every point; `unknown` when there is none."""
+    asked = list(case.conventions)
+    others: list[str | None] = [] if asked == [None] else [c for c in ("full", "symmetric") if c not in asked]
+    for rules, conventions in ((FIRST, others), (BEFORE_TERMS, asked), (BEFORE_TERMS, others)):
+        for rule in rules:
+            for convention in conventions:
+                found = rule(case, convention)
+                if found is not None:
+                    return _with_formula(case, convention, found) if found.kind is Kind.TRANSPOSE else found
+    return terms(case) or unknown(case)
+
+
+def _with_formula(case: Case, convention: str | None, found: Diagnosis) -> Diagnosis:
+    """A transposed claim, with what holds instead spelled out where the library of terms reaches it."""
+    decomposition = decompose(case, convention) if case.order == 1 and case.first.size == 1 else None
+    if not decomposition:
+        return found
+    text = written(decomposition)
+    return replace(
+        found,
+        message=found.message.replace("its transpose holds", f"`{text}` holds"),
+        evidence={**found.evidence, "instead": text},
+    )

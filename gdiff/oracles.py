@@ -1,0 +1,268 @@
+"""Independent judges of a derivative, each with a bound on its own error. No closed form is used here.
+
+- reverse mode, forward mode (first order); forward over reverse, reverse over reverse (second order);
+- sixth-order central differences of the values alone, in steps h (about 1e-2) along directions that stay in the domain:
+  f'  = (3/4 (f1 - f-1) - 3/20 (f2 - f-2) + 1/60 (f3 - f-3)) / h,
+  f'' = (3/2 (f1 + f-1) - 3/20 (f2 + f-2) + 1/90 (f3 + f-3) - 49/18 f0) / h^2; mixed ones by polarisation.
+  Their truncation is estimated by repeating them with half the step.
+
+A function that JAX cannot trace (NumPy, SciPy) is judged by differences alone. Everything runs in float64 on the CPU.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Leaves = tuple[np.ndarray, ...]
+
+DIFFERENCES = "finite differences"
+FEW = 4
+_CHUNK = 64  # points a call: one compilation serves any number of points
+_WIDE = 24  # directions up to which derivatives are also taken at the displaced points, to save a compilation
+# Compiling dominates: these formulas are small and run a few thousand times.
+_COMPILER_OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+_OFFSETS = np.array([0.5, 1.0, 1.5, 2.0, 3.0])
+_FIRST = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}
+_SECOND = {1: 3 / 2, 2: -3 / 20, 3: 1 / 90}
+
+
+@contextmanager
+def judging() -> Iterator[None]:
+    """float64, on the CPU, with JAX's standard promotion: the conditions under which every oracle and claim runs."""
+    with (
+        jax.enable_x64(True),
+        jax.default_device(jax.devices("cpu")[0]),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        yield
+
+
+def refuse_tracers(tree: Any) -> None:
+    """Raise TypeError if anything in the tree is a tracer: a verification needs numbers."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree)):
+        raise TypeError("verification needs concrete arrays, got a tracer: call it outside jit, grad and vmap.")
+
+
+class Batched:
+    """A function of leaves, called at many points: one compiled call a chunk where it can be traced, else one by one.
+
+    `mode` is "jit", "traced" (JAX runs it, but only with concrete values, one point at a time) or "host" (NumPy).
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, modes: Sequence[str] = ("jit", "traced", "host"), chunk: int = _CHUNK
+    ) -> None:
+        self._function, self._chunk = function, chunk
+        self._compiled = jax.jit(jax.vmap(function), compiler_options=_COMPILER_OPTIONS)
+        self._modes = list(modes)
+        self.mode = self._modes[0]
+
+    def __call__(self, stacked: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs' leaves, stacked over the points; raises what the function raises when no mode is left."""
+        while True:
+            try:
+                return self._run(stacked)
+            except Exception:
+                if self._modes.index(self.mode) + 1 == len(self._modes):
+                    raise
+                self.mode = self._modes[self._modes.index(self.mode) + 1]
+
+    def _run(self, stacked: Sequence[np.ndarray]) -> list[np.ndarray]:
+        count = len(stacked[0])
+        chunks: list[list[np.ndarray]] = []
+        if self.mode == "jit":
+            for start in range(0, count, self._chunk):
+                part = [leaf[start : start + self._chunk] for leaf in stacked]
+                size = len(part[0])
+                if size < self._chunk:  # pad with the last point: a new batch size would compile again
+                    part = [np.concatenate([leaf, np.repeat(leaf[-1:], self._chunk - size, axis=0)]) for leaf in part]
+                out = jax.tree.leaves(self._compiled(*part))
+                chunks.append([np.asarray(leaf)[:size] for leaf in out])
+            return [np.concatenate(leaves) for leaves in zip(*chunks, strict=True)]
+        convert = jnp.asarray if self.mode == "traced" else np.array
+        for index in range(count):
+            out = jax.tree.leaves(self._function(*(convert(leaf[index]) for leaf in stacked)))
+            chunks.append([np.asarray(leaf) for leaf in out])
+        return [np.stack(leaves) for leaves in zip(*chunks, strict=True)]
+
+
+def _stack(points: Sequence[Leaves]) -> list[np.ndarray]:
+    return [np.stack(leaves) for leaves in zip(*points, strict=True)]
+
+
+class Function:
+    """A function of leaves with its derivatives, at many points, by whichever means it allows.
+
+    `wrt` are the positions of the leaves to differentiate; outputs are flattened to (m,). `order` is 1 or 2.
+    """
+
+    def __init__(self, flat: Callable[..., Any], wrt: Sequence[int], order: int) -> None:
+        self._flat, self._wrt, self._order = flat, tuple(wrt), order
+        self._values = Batched(self._outputs)
+        self._derivatives = Batched(self._all, modes=("jit", "traced"))
+        self._reverse = Batched(lambda *leaves: self._all(*leaves, forward=False), modes=("jit", "traced"))
+        self._few = Batched(self._all, modes=("jit", "traced"), chunk=FEW)
+        self.traceable = True
+        self.why_not_traceable = ""
+
+    def _outputs(self, *leaves: Any) -> Any:
+        out = self._flat(*leaves)
+        return out.reshape(-1) if hasattr(out, "reshape") else np.asarray(out).reshape(-1)
+
+    def _at(self, leaves: Sequence[Any]) -> Callable[..., Any]:
+        def moved(*chosen: Any) -> Any:
+            everything = list(leaves)
+            for position, value in zip(self._wrt, chosen, strict=True):
+                everything[position] = value
+            return jnp.asarray(self._outputs(*everything))
+
+        return moved
+
+    def _all(self, *inputs: Any, forward: bool = True) -> Any:
+        """Value, reverse-mode derivatives, forward-mode ones along the directions given after the leaves."""
+        count = len(inputs) - len(self._wrt) * forward
+        leaves, directions = inputs[:count], inputs[count:]
+        moved = self._at(leaves)
+        chosen = tuple(leaves[i] for i in self._wrt)
+        slots = tuple(range(len(chosen)))
+        if self._order == 1:
+            value, pull = jax.vjp(moved, *chosen)
+            reverse = jax.vmap(pull)(jnp.eye(value.shape[0], dtype=value.dtype))
+            return value, reverse, self._push(moved, chosen, directions) if forward else []
+
+        def scalar(*xs: Any) -> Any:
+            return moved(*xs)[0]
+
+        gradient = jax.grad(scalar, argnums=slots)
+        return (
+            moved(*chosen),
+            gradient(*chosen),
+            jax.jacrev(gradient, argnums=slots)(*chosen),
+            self._push(gradient, chosen, directions) if forward else [],
+        )
+
+    def _push(self, function: Callable[..., Any], at: tuple[Any, ...], directions: Sequence[Any]) -> Any:
+        """The differential of `function` along each direction of each leaf, the others held."""
+        out = []
+        for slot, basis in enumerate(directions):
+            others = tuple(jnp.zeros_like(x) for x in at)
+
+            def along(v: Any, slot: int = slot, others: Any = others) -> Any:
+                tangents = others[:slot] + (v.astype(at[slot].dtype),) + others[slot + 1 :]
+                return jax.jvp(function, at, tangents)[1]
+
+            out.append(jax.vmap(along)(basis))
+        return out
+
+    def values(self, points: Sequence[Leaves], bases: Sequence[Leaves] = ()) -> np.ndarray:
+        """Outputs at the points: (N, m). Raises what f raises.
+
+        Where the directions of one point are passed and are few, the compiled derivatives are called for the values
+        alone: they are there already, and compiling costs more than running.
+        """
+        if not points:
+            raise ValueError("no points to evaluate at.")
+        if bases and self.traceable and self._derivatives.mode == "jit" and sum(map(len, bases[0])) <= _WIDE:
+            return self._derivatives(_stack(points) + _stack([bases[0]] * len(points)))[0]
+        return self._values(_stack(points))[0]
+
+    def derivatives(self, points: Sequence[Leaves], bases: Sequence[Leaves], how: str = "both") -> "Derivatives | None":
+        """Automatic derivatives at the points, None if JAX cannot differentiate the function.
+
+        `how` is "both" modes; "reverse" only, without a look at `bases`; or "few", both at no more than FEW points at
+        a time, for arguments so large that forward mode is dear.
+        """
+        if not self.traceable:
+            return None
+        batched = {"both": self._derivatives, "reverse": self._reverse, "few": self._few}[how]
+        try:
+            out = batched(_stack(points) + ([] if how == "reverse" else _stack(bases)))
+        except Exception as error:  # whatever a foreign function raises under tracing: then differences judge alone
+            self.traceable = False
+            self.why_not_traceable = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            return None
+        return Derivatives(out, len(self._wrt), self._order)
+
+
+class Derivatives:
+    """Automatic derivatives at N points, sorted by oracle."""
+
+    def __init__(self, out: list[np.ndarray], count: int, order: int) -> None:
+        self.values = np.asarray(out[0])
+        n = len(self.values)
+        if order == 1:
+            self.names = ("reverse", "forward")
+            self._reverse = [np.asarray(x).reshape(n, self.values.shape[1], -1) for x in out[1 : 1 + count]]
+            self._forward = [np.swapaxes(np.asarray(x), 1, 2) for x in out[1 + count :]]
+        else:
+            self.names = ("reverse over reverse", "forward over reverse")
+            second = out[1 + count : 1 + count + count * count]
+            sizes = [int(np.prod(x.shape[1:], dtype=int)) for x in out[1 : 1 + count]]
+            self._reverse = [np.asarray(x).reshape(n, sizes[i // count], -1) for i, x in enumerate(second)]
+            pushed = out[1 + count + count * count :]
+            self._forward = [np.asarray(x).reshape(n, x.shape[1], -1) for x in pushed]
+
+    def tensor(self, block: int) -> np.ndarray:
+        """By reverse mode, the whole block in entry coordinates: (N, outputs or first, second)."""
+        return np.asarray(self._reverse[block], dtype=float)
+
+    def pushed(self, block: int) -> np.ndarray:
+        """By forward mode: (N, outputs, directions) for order 1, (N, directions, second) for order 2."""
+        return np.asarray(self._forward[block], dtype=float)
+
+
+def first_differences(
+    values: Callable[[Sequence[Leaves]], np.ndarray], point: Leaves, slot: int, basis: np.ndarray, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Directional derivatives (m, q) of f along the basis of one leaf, and the estimate of their truncation."""
+    moved = [
+        point[:slot] + (point[slot] + sign * step * offset * e,) + point[slot + 1 :]
+        for e in basis
+        for offset in _OFFSETS
+        for sign in (1.0, -1.0)
+    ]
+    if not moved:
+        return np.zeros((1, 0)), np.zeros((1, 0))
+    out = np.asarray(values(moved), dtype=float)
+    out = out.reshape(len(basis), len(_OFFSETS), 2, -1)
+    odd = {float(o): out[:, i, 0] - out[:, i, 1] for i, o in enumerate(_OFFSETS)}
+    coarse = sum(c * odd[float(j)] for j, c in _FIRST.items()) / step
+    fine = sum(c * odd[j / 2] for j, c in _FIRST.items()) / (step / 2)
+    return np.asarray(fine).T, np.abs(np.asarray(coarse - fine)).T / 8
+
+
+def second_differences(
+    values: Callable[[Sequence[Leaves]], np.ndarray], point: Leaves, directions: Sequence[Leaves], step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The (q, q) second derivatives of a scalar f along joint directions, and the estimate of their truncation."""
+    q = len(directions)
+    pairs = [(a, b) for a in range(q) for b in range(a, q)]
+    moved = []
+    for a, b in pairs:
+        e = directions[a] if a == b else tuple(u + v for u, v in zip(directions[a], directions[b], strict=True))
+        moved += [
+            tuple(x + sign * step * offset * v for x, v in zip(point, e, strict=True))
+            for offset in _OFFSETS
+            for sign in (1.0, -1.0)
+        ]
+    out = np.asarray(values([point, *moved]), dtype=float)[:, 0]
+    centre, out = out[0], out[1:].reshape(len(pairs), len(_OFFSETS), 2)
+    even = {float(o): out[:, i, 0] + out[:, i, 1] for i, o in enumerate(_OFFSETS)}
+    coarse = (sum(c * even[float(j)] for j, c in _SECOND.items()) - 49 / 18 * centre) / step**2
+    fine = (sum(c * even[j / 2] for j, c in _SECOND.items()) - 49 / 18 * centre) / (step / 2) ** 2
+
+    def polarise(along: np.ndarray) -> np.ndarray:
+        pure = {a: along[i] for i, (a, b) in enumerate(pairs) if a == b}
+        full = np.zeros((q, q))
+        for i, (a, b) in enumerate(pairs):
+            full[a, b] = full[b, a] = pure[a] if a == b else (along[i] - pure[a] - pure[b]) / 2
+        return full
+
+    best = polarise(np.asarray(fine))
+    return best, np.abs(polarise(np.asarray(coarse)) - best) / 8
