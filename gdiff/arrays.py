@@ -1,16 +1,11 @@
-"""Array types, with the shape letters used everywhere.
+"""Array types. Shapes are written with the same letters everywhere.
 
-`n` observations, `d` dimensions, `k = d(d+1)/2` distinct entries of a symmetric d x d matrix.
+`n` observations, `d` dimensions, `k = d(d+1)/2` distinct entries of a symmetric d x d matrix; `*batch` leads.
 """
 
-from jaxtyping import Array, Bool, Float, Int
-from jaxtyping import ArrayLike as ArrayLike
+from collections.abc import Sequence
+from typing import Any
 
-Scalar = Float[Array, ""]
-Vector = Float[Array, "d"]
-Matrix = Float[Array, "d d"]
-Rows = Float[Array, "n d"]
-Vech = Float[Array, "k"]
-Batch = Float[Array, "*batch"]
-Flags = Bool[Array, "*batch"]
-Codes = Int[Array, "*batch"]
+import jax.typing
+
+ArrayLike = jax.typing.ArrayLike | Sequence[Any]  # what `jnp.asarray` takes: arrays, numbers, nested lists of numbers

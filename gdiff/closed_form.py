@@ -394,12 +394,14 @@ def natural_gradient(score: Score, cov: ArrayLike, count: ArrayLike = 1) -> Tang
         raise ValueError(
             f"score: got shapes {g.shape} and {gradient.shape}, wanted {s.shape[:1]} and {s.shape} to match cov."
         )
-    inputs = {"mean": g.astype(s.dtype), "cov": gradient.astype(s.dtype), **numbers}
+    inputs = {"score_mean": g.astype(s.dtype), "score_cov": gradient.astype(s.dtype), **numbers}
     return apply(_in(_natural_gradient, score.convention), positive_definite, inputs, name, s)
 
 
-def _natural_gradient(convention: Convention, mean: Array, cov: Array, count: Array, s: Positive) -> Tangent:
-    return kronecker_step(Score(mean, cov, convention), s.matrix, count)
+def _natural_gradient(
+    convention: Convention, score_mean: Array, score_cov: Array, count: Array, s: Positive
+) -> Tangent:
+    return kronecker_step(Score(score_mean, score_cov, convention), s.matrix, count)
 
 
 def log_det_hessian(

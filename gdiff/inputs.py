@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from gdiff.arrays import ArrayLike
@@ -71,7 +72,7 @@ def sample_and_matrix(data: ArrayLike | SufficientStatistics, mean: ArrayLike, n
         raise ValueError(
             f"data: got shape {shape}, wanted ({d},) or (n, {d}) to match {name} of shape {s.shape}.{hint}"
         )
-    rows = sample if isinstance(sample, SufficientStatistics) else sample.reshape(-1, d)
+    rows = sample if isinstance(sample, SufficientStatistics) else jnp.atleast_2d(sample)
     return {"data": rows, "mean": mu}, name, s
 
 

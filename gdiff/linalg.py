@@ -5,6 +5,7 @@ as exactly symmetric where symmetric: `gdiff.validity` decides on that. Every pr
 since the default is TF32 on GPUs and bfloat16 on TPUs.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -113,9 +114,9 @@ def whiten(lower: Array, r: Array) -> Array:
 
     Few vectors are solved for; many that share a factor are multiplied by its inverse, formed once.
     """
-    d = lower.shape[-1]
-    if lower.ndim == 2 and r[..., 0].size <= d:
-        return solve_lower(lower, r.reshape(-1, d).T).T.reshape(r.shape)
+    d, count = lower.shape[-1], math.prod(r.shape[:-1])
+    if lower.ndim == 2 and count <= d:
+        return solve_lower(lower, r.reshape(count, d).T).T.reshape(r.shape)
     if lower.shape[:-2] == r.shape[:-1]:
         return solve_lower(lower, r[..., None])[..., 0]
     return matvec(inverse_lower(lower), r)

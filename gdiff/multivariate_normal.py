@@ -208,7 +208,7 @@ _PARAMETERIZED = {"cov": _from_cov, "cholesky": _from_cholesky, "precision": _fr
 
 
 def _standard_deviation(name: str, number: Array) -> tuple[Array, Array]:
-    """The standard deviation that a scalar cov, cholesky or precision means, 1 where it is not valid, and the status."""
+    """The standard deviation that a scalar cov, cholesky or precision means (1 if invalid), and the status."""
     invalid = Status.DIAGONAL_NOT_POSITIVE if name == "cholesky" else Status.NOT_POSITIVE_DEFINITE
     status = worst(finite_status(number, 0), jnp.where(number > 0, Status.OK, invalid))
     number = jnp.where(status == Status.OK, number, 1)
@@ -231,7 +231,7 @@ def _log_likelihood(name: str, data: Array | SufficientStatistics, mean: Array, 
     finite = worst(*(finite_status(leaf, leaf.ndim) for leaf in (*leaves, mean)))
     safe, mu = jax.tree.map(lambda leaf: stand_in(leaf, finite), (data, mean))
     if mean.ndim and not isinstance(safe, SufficientStatistics):
-        safe = summarise(safe.reshape(-1, mean.shape[-1]))
+        safe = summarise(jnp.atleast_2d(safe))
     if not isinstance(safe, SufficientStatistics):
         resid, event = safe - mu, int(mean.ndim > 0)
         each, judged = (

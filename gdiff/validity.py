@@ -13,6 +13,7 @@ batch leaves the others right. `guard` has the mechanism; the rules:
 """
 
 import enum
+import math
 import warnings
 from functools import partial
 from typing import Any, NamedTuple
@@ -230,6 +231,9 @@ def cholesky_factor(lower: Array) -> Factor:
 # NaN in every derivative where invalid, and nowhere else.
 
 
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
 def _overflow(t: Array, invalid: Array) -> Array:
     """Linear in t: 0 -> 0, anything else -> NaN, where invalid; 0 elsewhere. So is its transpose."""
     b = jnp.where(invalid, jnp.finfo(t.dtype).max, 0).astype(t.dtype)
@@ -242,7 +246,11 @@ def _overflow(t: Array, invalid: Array) -> Array:
 
 
 def _event_sum(t: Array, event_ndim: int, batch: tuple[int, ...]) -> Array:
-    return jnp.broadcast_to(jnp.sum(t, axis=tuple(range(-event_ndim, 0))), batch)
+    """A sum over an event's entries, item by item, with uneven weights between 1 and 2, so that no two entries cancel."""
+    event = t.shape[t.ndim - event_ndim :]
+    weights = 1 + np.modf(_GOLDEN * np.arange(1, math.prod(event) + 1))[0]
+    weighted = t * weights.reshape(event).astype(t.dtype)
+    return jnp.broadcast_to(jnp.sum(weighted, axis=tuple(range(-event_ndim, 0))), batch)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -269,7 +277,8 @@ _one.defjvp(_one_jvp, symbolic_zeros=True)
 def _tripwire(event_ndims: tuple[int, ...], invalid: Array, *arguments: Array) -> Array:
     """0 in value; every derivative with respect to an argument is NaN where invalid and 0 elsewhere, to every order.
 
-    A tangent is first made NaN or 0 entry by entry, so that entries cannot cancel, then summed, then item by item.
+    Tangents stay finite until the last step, item by item: a NaN any earlier, in an argument that items share, would
+    meet their zeros in a product when the rule is differentiated in reverse.
     """
     del event_ndims
     return jnp.zeros(invalid.shape, jnp.result_type(*arguments))
@@ -279,16 +288,10 @@ def _tripwire_jvp(event_ndims: tuple[int, ...], primals: tuple, tangents: tuple)
     invalid, *arguments = primals
     one = _one(event_ndims, invalid.shape, *arguments)
     total = jnp.zeros_like(one)
-    for event_ndim, argument, tangent in zip(event_ndims, arguments, tangents[1:], strict=True):
-        if isinstance(tangent, SymbolicZero):
-            continue
-        batch = argument.shape[: argument.ndim - event_ndim]
-        lead = invalid.ndim - len(batch)
-        shared = (*range(lead), *(lead + i for i, n in enumerate(batch) if n == 1))
-        any_invalid = jnp.any(invalid, axis=shared).reshape(batch)  # of the items that this argument reaches
-        spread = _overflow(tangent, jnp.expand_dims(any_invalid, tuple(range(-event_ndim, 0))))
-        total = total + _overflow(_event_sum(spread, event_ndim, invalid.shape) * one, invalid)
-    return _tripwire(event_ndims, invalid, *arguments), total
+    for event_ndim, tangent in zip(event_ndims, tangents[1:], strict=True):
+        if not isinstance(tangent, SymbolicZero):
+            total = total + _event_sum(tangent, event_ndim, invalid.shape)
+    return _tripwire(event_ndims, invalid, *arguments), _overflow(total * one, invalid)
 
 
 _tripwire.defjvp(_tripwire_jvp, symbolic_zeros=True)

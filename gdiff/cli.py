@@ -1,0 +1,260 @@
+"""The command line, the only place that prints or exits.
+
+Exit status: 0 all hold, 1 a claim is refuted, 2 bad input, 3 inconclusive.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from gdiff.assessment import Assessment
+    from gdiff.claim import Claim
+
+HOLDS, REFUTED, BAD_INPUT, INCONCLUSIVE = 0, 1, 2, 3
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and exit."""
+    arguments = _parser().parse_args(_protect(sys.argv[1:] if argv is None else argv))
+    try:
+        status = arguments.run(arguments)
+        sys.stdout.flush()
+    except (ValueError, TypeError, KeyError) as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"gdiff {arguments.command}: {message}", file=sys.stderr)
+        status = BAD_INPUT
+    except BrokenPipeError:  # the reader of a pipe went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = HOLDS
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)
+
+
+def _protect(argv: Sequence[str]) -> list[str]:
+    """Formulas such as -1/2*inv(S) begin with a minus; a blank before it keeps them from being read as options."""
+    return [" " + word if re.match(r"-(?!h$|$|-$|-[a-z][a-z-]*(=|$))", word) else word for word in argv]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gdiff",
+        description="Is my matrix derivative right? Verify, list and check matrix-calculus formulas.",
+        epilog="Exit status: 0 all hold, 1 a claim is refuted, 2 bad input, 3 inconclusive.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_verify(commands)
+    _add_list(commands)
+    _add_show(commands)
+    _add_check(commands)
+    return parser
+
+
+# gdiff verify
+
+
+def _add_verify(commands: Any) -> None:
+    verify = commands.add_parser(
+        "verify", help="judge the catalogue at random points and on real data", description=_run_verify.__doc__
+    )
+    verify.add_argument("names", nargs="*", metavar="NAME", help="identities, chapters or sources (default: all)")
+    verify.add_argument("--data", metavar="CSV", help="your own data in place of the penguins that come with gdiff")
+    verify.add_argument("--columns", metavar="A,B", help="numeric columns of --data to use (default: all)")
+    verify.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="in which the claims run")
+    verify.add_argument("--seed", type=int, default=0, help="of the random points (default: 0)")
+    verify.add_argument("--json", metavar="FILE", help="write the result as JSON; - for standard output")
+    verify.add_argument("--html", metavar="FILE", help="write the table as a page")
+    verify.set_defaults(run=_run_verify)
+
+
+def _run_verify(arguments: argparse.Namespace) -> int:
+    """Judge identities of the catalogue against autodiff and finite differences, in d = 1, 2, 3, 5 and on real data."""
+    if arguments.columns and not arguments.data:
+        raise ValueError("--columns chooses columns of --data; got no --data.")
+    if arguments.seed < 0:
+        raise ValueError(f"--seed: got {arguments.seed}, wanted 0 or more.")
+    from gdiff import report
+    from gdiff.dataset import penguins, read_csv
+
+    columns = tuple(c.strip() for c in arguments.columns.split(",")) if arguments.columns else None
+    data = read_csv(arguments.data, columns) if arguments.data else penguins()
+    entries = _entries(arguments.names)
+    assessments = _assess(entries, arguments, data)
+    out = sys.stderr if arguments.json == "-" else sys.stdout
+    print(report.assessment_table(assessments).text(_width(out)), file=out)
+    print(f"data: {data.name}, {len(data.rows)} rows, columns {', '.join(data.columns)}", file=out)
+    print(report.summary(assessments), file=out)
+    for complaint in report.complaints(assessments):
+        print(f"\n{complaint}", file=out)
+    if arguments.json:
+        _write_json(
+            arguments.json,
+            report.json_object(assessments, seed=arguments.seed, dtype=arguments.dtype, data=data.name),
+        )
+    if arguments.html:
+        _write(arguments.html, report.page(assessments))
+    return _exit_status(assessments)
+
+
+def _entries(names: Sequence[str]) -> "list[Claim]":
+    from gdiff.lookup import catalogue
+
+    if not names:
+        return list(catalogue)
+    chosen: dict[str, Claim] = {}
+    for name in names:
+        found = catalogue.find(name)
+        if not found:
+            catalogue[name]  # raises, with what is near
+        chosen |= {entry.name: entry for entry in found}
+    return list(chosen.values())
+
+
+def _assess(entries: "Sequence[Claim]", arguments: argparse.Namespace, data: Any) -> "list[Assessment]":
+    from gdiff.assessment import assess
+
+    running = assess(entries, arguments.seed, data=data, dtype=arguments.dtype)
+    if not sys.stderr.isatty():
+        return list(running)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    done = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("verifying", total=len(entries))
+        for assessment in running:
+            done.append(assessment)
+            progress.update(task, advance=1, description=assessment.entry.name)
+    return done
+
+
+def _exit_status(assessments: "Sequence[Assessment]") -> int:
+    unexpected = [a for a in assessments if not a.as_expected]
+    if any(not a.verdict.inconclusive for a in unexpected):
+        return REFUTED
+    return INCONCLUSIVE if unexpected else HOLDS
+
+
+# gdiff list, gdiff show
+
+
+def _add_list(commands: Any) -> None:
+    lists = commands.add_parser("list", help="what the catalogue holds", description=_run_list.__doc__)
+    lists.add_argument("words", nargs="*", metavar="WORD", help="only entries with all these words")
+    lists.set_defaults(run=_run_list)
+
+
+def _run_list(arguments: argparse.Namespace) -> int:
+    """List the identities of the catalogue: name, source, convention, what it says."""
+    from gdiff.lookup import catalogue
+    from gdiff.report import list_table
+
+    found = catalogue.search(" ".join(arguments.words))
+    if not found:
+        raise ValueError(f"no identity has the words {' '.join(arguments.words)!r}; `gdiff list` shows them all.")
+    print(list_table(found).text(_width(sys.stdout)))
+    return HOLDS
+
+
+def _add_show(commands: Any) -> None:
+    show = commands.add_parser("show", help="one identity, with its verdict now", description=_run_show.__doc__)
+    show.add_argument("name", metavar="NAME", help="a name from `gdiff list`, or a source such as cookbook:57")
+    show.add_argument("--seed", type=int, default=0, help="of the random points (default: 0)")
+    show.set_defaults(run=_run_show)
+
+
+def _run_show(arguments: argparse.Namespace) -> int:
+    """Show an identity: statement, source, hypotheses, convention, the code of its closed form, its verdict."""
+    from gdiff.assessment import assess
+    from gdiff.report import closed_form_source, convention_of, status_of
+
+    assessments = []
+    for assessment in assess(_entries([arguments.name]), arguments.seed):
+        entry = assessment.entry
+        edition = f", {entry.edition}" if entry.edition else ""
+        lines = [
+            f"{entry.name}: {entry.title}",
+            f"  statement    {entry.statement}",
+            f"  source       {entry.source} ({entry.source.title}{edition})",
+            f"  hypotheses   {'; '.join(entry.hypotheses) or 'none'}",
+            f"  convention   {convention_of(entry)}",
+            *([f"  note         {entry.note}"] if entry.note else []),
+            f"  verdict      {status_of(assessment)}",
+            *(f"  {line}" for line in str(assessment.verdict).splitlines()),
+            "",
+            closed_form_source(entry),
+        ]
+        print("\n".join(lines))
+        assessments.append(assessment)
+    return _exit_status(assessments)
+
+
+# gdiff check
+
+
+def _add_check(commands: Any) -> None:
+    check = commands.add_parser("check", help="is this formula that derivative?", description=_run_check.__doc__)
+    check.add_argument(
+        "expression", metavar="EXPR", help='what was differentiated, such as "log(det(S)) + x\'*inv(S)*x"'
+    )
+    check.add_argument("formula", metavar="CLAIM", nargs="?", help="its derivative, as you worked it out")
+    check.add_argument("--wrt", required=True, metavar="V", help="the variable of the derivative")
+    check.add_argument("--symmetric", nargs="+", default=[], metavar="V", help="variables that are symmetric matrices")
+    check.add_argument("--shape", nargs="+", default=[], metavar="x=3,1", help="shapes, where the letters do not tell")
+    check.add_argument("--hessian", action="store_true", help="the claim is a second derivative")
+    check.add_argument("--at", nargs="+", default=[], metavar="S=S.csv", help="values of the variables, as CSV files")
+    check.add_argument("--claim", metavar="CSV", help="the derivative at those values, as numbers")
+    check.add_argument("--seed", type=int, default=0, help="of the random points (default: 0)")
+    check.add_argument("--json", metavar="FILE", help="write the result as JSON; - for standard output")
+    check.set_defaults(run=_run_check)
+
+
+def _run_check(arguments: argparse.Namespace) -> int:
+    """Hold a derivative that was worked out by hand against autodiff and finite differences, and say what is wrong."""
+    from gdiff.check import check, parse_at, parse_shapes
+
+    checked = check(
+        arguments.expression,
+        arguments.formula,
+        wrt=arguments.wrt,
+        symmetric=tuple(arguments.symmetric),
+        shapes=parse_shapes(arguments.shape),
+        hessian=arguments.hessian,
+        at=parse_at(arguments.at),
+        claim_file=arguments.claim,
+        seed=arguments.seed,
+    )
+    print(checked.text, file=sys.stderr if arguments.json == "-" else sys.stdout)
+    if arguments.json:
+        _write_json(arguments.json, checked.json())
+    return checked.exit_status
+
+
+# Output
+
+
+def _width(stream: Any) -> int:
+    """Of the terminal; wide enough for a table where there is none."""
+    return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 160
+
+
+def _write_json(path: str, value: Any) -> None:
+    text = json.dumps(value, indent=1, default=float)
+    if path == "-":
+        print(text)
+    else:
+        _write(path, text + "\n")
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written ({error.strerror or error}).") from None

@@ -1,0 +1,162 @@
+"""Assessments and the catalogue as tables and JSON."""
+
+import html
+import platform
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gdiff.assessment import Assessment
+from gdiff.claim import Claim
+from gdiff.display import Table, number
+from gdiff.verdict import Verdict
+
+
+def status_of(assessment: Assessment) -> str:
+    """The status in the words of the table: a refutation that is expected says so."""
+    verdict = assessment.verdict
+    status: str = verdict.status
+    if verdict.refuted and assessment.as_expected:
+        return "refuted, as expected"
+    if verdict.holds and not assessment.as_expected:
+        return f"{status}, not expected"
+    return status
+
+
+def convention_of(entry: Claim) -> str:
+    """The convention, or a dash where nothing is symmetric."""
+    return entry.convention or "-"
+
+
+def assessment_table(assessments: Sequence[Assessment]) -> Table:
+    """One line an identity: name, source, convention, worst error against each oracle, verdict."""
+    rows = [
+        (
+            a.entry.name,
+            str(a.entry.source),
+            convention_of(a.entry),
+            *(_error(a.verdict, oracle) for oracle in _ORACLES),
+            number(a.verdict.bound, 2),
+            status_of(a),
+        )
+        for a in assessments
+    ]
+    columns = ("identity", "source", "convention", "reverse", "forward", "differences", "allowed", "verdict")
+    return Table(columns, rows, right=frozenset({3, 4, 5, 6}))
+
+
+_ORACLES = (("reverse", "reverse over reverse"), ("forward", "forward over reverse"), ("finite differences",))
+
+
+def _error(verdict: Verdict, names: tuple[str, ...]) -> str:
+    errors = [verdict.max_error[name] for name in names if name in verdict.max_error]
+    return number(max(errors), 2) if errors else "-"
+
+
+def summary(assessments: Sequence[Assessment]) -> str:
+    """How many hold, and how many do not, in a sentence."""
+    counts = Counter(status_of(a) for a in assessments)
+    checks = sum(a.verdict.checks for a in assessments)
+    parts = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    return f"{len(assessments)} identities, {checks} comparisons: {parts}."
+
+
+def complaints(assessments: Iterable[Assessment]) -> list[str]:
+    """What is wrong with each identity that is not as expected: its name, the kind of mistake, the message."""
+    out = []
+    for a in assessments:
+        if a.as_expected:
+            continue
+        diagnosis = a.verdict.diagnosis
+        kind = f" ({diagnosis.kind.value})" if diagnosis is not None else ""
+        out.append(f"{a.entry.name}: {status_of(a)}{kind}. {a.verdict.message}")
+    return out
+
+
+def page(assessments: Sequence[Assessment]) -> str:
+    """The table and the summary as an HTML page."""
+    style = "body{font-family:sans-serif}td,th{padding:.2em .8em;text-align:left}tr:nth-child(even){background:#f4f4f4}"
+    wrong = "".join(f"<p>{html.escape(text)}</p>" for text in complaints(assessments))
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>gdiff verify</title><style>{style}</style>'
+        f"<h1>gdiff verify</h1><p>{html.escape(summary(assessments))}</p>{wrong}"
+        f"{assessment_table(assessments).html()}</html>\n"
+    )
+
+
+def list_table(entries: Iterable[Claim]) -> Table:
+    """The catalogue: name, source, convention, title."""
+    rows = [(e.name, str(e.source), convention_of(e), e.title) for e in entries]
+    return Table(("identity", "source", "convention", "what it says"), rows)
+
+
+def json_object(assessments: Sequence[Assessment], *, seed: int, dtype: str, data: str | None) -> dict[str, Any]:
+    """Everything about a run as one JSON object: versions, seed, dtype, and a list of claims."""
+    return {
+        "versions": versions(),
+        "seed": seed,
+        "dtype": dtype,
+        "data": data,
+        "claims": [claim_json(a) for a in assessments],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of gdiff, Python, JAX and NumPy."""
+    from importlib.metadata import version
+
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("gdiff", "jax", "jaxlib", "numpy")},
+    }
+
+
+def claim_json(assessment: Assessment) -> dict[str, Any]:
+    """One entry of the list of claims."""
+    entry, verdict = assessment.entry, assessment.verdict
+    diagnosis = verdict.diagnosis
+    return {
+        "name": entry.name,
+        "source": entry.source.work,
+        "title": entry.source.title,
+        "edition": entry.edition,
+        "equations": list(entry.equations),
+        "convention": entry.convention,
+        "hypotheses": [*entry.hypotheses, *verdict.hypotheses],
+        "status": verdict.status,
+        "expected": entry.expected,
+        "holds_if": list(verdict.hypotheses),
+        "diagnosis": None if diagnosis is None else {"kind": diagnosis.kind.value, "message": diagnosis.message},
+        "max_error": dict(verdict.max_error),
+        "bound": verdict.bound,
+        "checks": verdict.checks,
+        "seconds": round(assessment.seconds, 3),
+    }
+
+
+def closed_form_source(entry: Claim) -> str:
+    """The code of the closed form: what the entry's derivative calls, or the derivative itself."""
+    import inspect
+
+    from gdiff import closed_form
+
+    if entry.derivative is None:
+        return inspect.getsource(entry.function)
+    names = set(re.findall(r"closed_form\.(\w+)", _own_source(entry)))
+    functions = [getattr(closed_form, name) for name in names if callable(getattr(closed_form, name, None))]
+    if getattr(entry.derivative, "__module__", "") == closed_form.__name__:
+        functions = [entry.derivative]
+    parts = []
+    for function in functions:
+        parts.append(inspect.getsource(function))
+        private = getattr(closed_form, f"_{function.__name__}", None)
+        if private is not None:
+            parts.append(inspect.getsource(private))
+    return "\n\n".join(parts) or inspect.getsource(entry.derivative)
+
+
+def _own_source(entry: Claim) -> str:
+    import inspect
+
+    return inspect.getsource(entry.derivative) if entry.derivative is not None else ""
