@@ -1,8 +1,6 @@
 """An identity x dimensions x real data -> one verdict."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import perf_counter
 from types import MappingProxyType
@@ -16,7 +14,7 @@ from gdiff.claim import Argument, Claim
 from gdiff.dataset import Dataset
 from gdiff.diagnosis import Diagnosis, Kind
 from gdiff.domains import General, Vector
-from gdiff.oracles import judging
+from gdiff.oracles import Batched, judging
 from gdiff.tolerance import question, tolerance
 from gdiff.truth import Truth, establish
 from gdiff.verdict import Verdict
@@ -74,25 +72,24 @@ def assess(
     dtype: Any = np.float64,
     dimensions: Sequence[int] = DIMENSIONS,
 ) -> Iterator[Assessment]:
-    """Judge many entries, in order, as each is done.
+    """Judge many entries, in order, as each is done. Entries about one derivative of one function share its truth.
 
-    Entries about one derivative of one function share its truth; groups of them run in threads, since most of the time
-    goes into compiling, which does not hold Python's lock.
+    One at a time: XLA's CPU client can wait for ever when two threads run programs with LAPACK calls on two cores.
     """
     groups: dict[Any, list[Claim]] = {}
     for entry in entries:
-        groups.setdefault((entry.function, entry.wrt, entry.kind, entry.arguments), []).append(entry)
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        futures = {}
-        for group in groups.values():
-            future = pool.submit(_assess_group, group, seed, data, dtype, dimensions)
-            futures |= {entry.name: (future, place) for place, entry in enumerate(group)}
-        try:
-            for entry in entries:
-                future, place = futures[entry.name]
-                yield future.result()[place]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        groups.setdefault(_subject(entry), []).append(entry)
+    done: dict[str, Assessment] = {}
+    for entry in entries:
+        if entry.name not in done:
+            group = groups[_subject(entry)]
+            done |= {a.entry.name: a for a in _assess_group(group, seed, data, dtype, dimensions)}
+        yield done[entry.name]
+
+
+def _subject(entry: Claim) -> Any:
+    """What entries must share to share a truth."""
+    return entry.function, entry.wrt, entry.kind, entry.arguments
 
 
 def _assess_group(
@@ -101,15 +98,15 @@ def _assess_group(
     """Entries that share function, arguments and order: each point's truth is established once."""
     start = perf_counter()
     first = group[0]
-    points = [draw(first, d, np.random.default_rng([seed, d])) for d in dimensions]
+    points = [(draw(first, d, np.random.default_rng([seed, d])), True) for d in dimensions]
     if data is not None and (given := data.arguments(first.arguments)) is not None:
-        points.append(given)
+        points.append((given, False))  # real data is one point
     parts: list[list[Verdict]] = [[] for _ in group]
-    for point in points:
+    for point, fresh in points:
         if first.kind == "negative definite":
             verdicts = [_definite(first, point, seed)] * len(group)
         else:
-            truth = establish_at(first, point, seed)
+            truth = establish_at(first, point, seed, fresh=fresh)
             verdicts = [judge_at(entry, truth, dtype) for entry in group]
         for part, verdict in zip(parts, verdicts, strict=True):
             part.append(verdict)
@@ -175,12 +172,13 @@ def _definite(entry: Claim, point: Sequence[np.ndarray], seed: int) -> Verdict:
                 for a, p in zip(entry.arguments, point, strict=True)
             )
         )
+    with judging():
+        (matrices,) = Batched(entry.function)([np.stack(leaves) for leaves in zip(*points, strict=True)])
     worst, counter = -np.inf, None
-    for args in points:
-        with judging():
-            matrix = np.asarray(entry.function(*map(jnp.asarray, args)))
-        root = np.sqrt(np.abs(np.diag(matrix))) if len(matrix) else np.ones(0)
-        scaled = matrix / np.where(root > 0, root, 1) / np.where(root > 0, root, 1)[:, None]
+    for args, matrix in zip(points, matrices, strict=True):
+        root = np.sqrt(np.abs(np.diag(matrix)))
+        root = np.where(root > 0, root, 1)
+        scaled = matrix / root / root[:, None]
         largest = float(np.max(np.linalg.eigvalsh((scaled + scaled.T) / 2), initial=-np.inf))
         if largest > worst:
             worst, counter = largest, args

@@ -160,7 +160,7 @@ def kronecker_step(score: Score, covariance: Array, count: Array) -> Tangent:
 
 
 def kronecker_pairs(x: Array, y: Array, convention: Convention, dual: bool = False) -> Array:
-    """(X⊗Y + Y⊗X) on symmetric matrices, for symmetric X and Y, entry by entry: a gather of products.
+    """(X⊗Y + Y⊗X) on symmetric matrices, for symmetric X and Y, entry by entry: O(1) products each.
 
     "symmetric": D'(X⊗Y + Y⊗X)D, k x k, or D⁺(X⊗Y + Y⊗X)D⁺' when `dual`; "full": N(X⊗Y + Y⊗X)N, d*d x d*d.
     With (i, j) the row's pair and (p, q) the column's, each entry is a multiple of
@@ -169,10 +169,20 @@ def kronecker_pairs(x: Array, y: Array, convention: Convention, dual: bool = Fal
     """
     d = x.shape[-1]
     rows, columns = np.divmod(np.arange(d * d), max(d, 1))[::-1] if convention == "full" else lower_indices(d)
-    i, j = rows[:, None], columns[:, None]
-    p, q = rows[None, :], columns[None, :]
-    pairs = x[i, p] * y[j, q] + x[i, q] * y[j, p] + x[j, p] * y[i, q] + x[j, q] * y[i, p]
-    if convention == "full" or dual:
-        return pairs / 2
-    multiplicity = np.where(rows == columns, 0.5, 1.0).astype(x.dtype)
-    return 2 * multiplicity[:, None] * multiplicity[None, :] * pairs
+    off = np.where(rows == columns, 1.0, 2.0).astype(x.dtype)  # how often D counts the pair
+    weight = np.full_like(off, 0.5) if convention == "full" or dual else off / 2
+    xi, xj = x[rows], x[columns]  # (k, d), whole rows
+    yi, yj = weight[:, None] * y[rows], weight[:, None] * y[columns]
+    pieces = []
+    for q in range(d):  # the columns of one q stand together, p from q (or 0) on: slices, no gather of entries
+        p = slice(0 if convention == "full" else q, d)
+        piece = (
+            xi[:, p] * yj[:, q, None]
+            + xi[:, q, None] * yj[:, p]
+            + xj[:, p] * yi[:, q, None]
+            + xj[:, q, None] * yi[:, p]
+        )
+        if not (convention == "full" or dual):
+            piece = piece * np.where(np.arange(q, d) == q, 1.0, 2.0).astype(x.dtype)
+        pieces.append(piece)
+    return jnp.concatenate(pieces, axis=1) if pieces else jnp.zeros((0, 0), x.dtype)

@@ -303,10 +303,11 @@ def _hessian(convention: Convention, data: Data, mean: Array, s: Positive) -> Bl
 
 def _cross(p: Array, g: Array, convention: Convention) -> Array:
     """(g'⊗P) D, d x k, or (g'⊗P) N, d x d*d: the map dS -> P dS g."""
-    free = (g[None, :, None] * p[:, None, :]).reshape(len(g), -1)  # vec stacks columns: [a, (i, j)] = P_ai g_j
+    d = len(g)
+    free = (g[None, :, None] * p[:, None, :]).reshape(d, d * d)  # vec stacks columns: [a, (i, j)] = P_ai g_j
     if convention == "symmetric":
         return apply_duplication_transpose(free)
-    return (free + (p[:, :, None] * g[None, None, :]).reshape(len(g), -1)) / 2
+    return (free + (p[:, :, None] * g[None, None, :]).reshape(d, d * d)) / 2
 
 
 def observed_information(

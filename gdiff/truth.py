@@ -349,8 +349,8 @@ class _Builder:
             for e in basis:
                 joint.append(tuple(e if k == slot else np.zeros_like(x) for k, x in enumerate(point)))
         value, truncation = second_differences(values, point, joint, step)
-        # four times the noise: the finer of the two steps is half of `step`, and it enters squared
-        bound = tolerance(self.dtype, conditioning=4 * conditioning, step=step, order=2, truncation=truncation)
+        # the weights of the stencil at half the step, polarised, sum to 36 / step^2: twice that with the safety of 8
+        bound = tolerance(self.dtype, conditioning=9 * conditioning, step=step, order=2, truncation=truncation)
         edges = np.cumsum([0] + [len(b) for b in bases])
         return {
             (i, j): tuple(a[edges[i] : edges[i + 1], edges[j] : edges[j + 1]] for a in (value, np.asarray(bound)))

@@ -246,7 +246,7 @@ def _overflow(t: Array, invalid: Array) -> Array:
 
 
 def _event_sum(t: Array, event_ndim: int, batch: tuple[int, ...]) -> Array:
-    """A sum over an event's entries, item by item, with uneven weights between 1 and 2, so that no two entries cancel."""
+    """A sum over an event's entries, item by item, with uneven weights between 1 and 2: no two entries cancel."""
     event = t.shape[t.ndim - event_ndim :]
     weights = 1 + np.modf(_GOLDEN * np.arange(1, math.prod(event) + 1))[0]
     weighted = t * weights.reshape(event).astype(t.dtype)

@@ -1,0 +1,129 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gdiff.cli import main
+
+
+def _run(capsys, *argv):
+    with pytest.raises(SystemExit) as exit_info:
+        main(list(argv))
+    out = capsys.readouterr()
+    return exit_info.value.code, out.out, out.err
+
+
+def test_verify_prints_a_line_an_identity_and_writes_json(capsys, tmp_path):
+    path = tmp_path / "out.json"
+    status, out, _ = _run(capsys, "verify", "log_det/full", "cookbook:81", "--json", str(path), "--seed", "3")
+    assert status == 0
+    assert "log_det/full" in out
+    assert "quadratic_form/vector" in out
+    assert "2 identities" in out
+    record = json.loads(path.read_text())
+    assert record["seed"] == 3
+    assert record["dtype"] == "float64"
+    assert set(record["versions"]) >= {"gdiff", "jax"}
+    entry = next(c for c in record["claims"] if c["name"] == "log_det/full")
+    assert entry["status"] == "holds"
+    assert entry["equations"] == [57]
+    assert entry["edition"] == "2012-11-15"
+    assert entry["checks"] > 0
+    assert entry["max_error"]["reverse"] <= entry["bound"]
+
+
+def test_json_on_standard_output_leaves_the_table_to_standard_error(capsys):
+    status, out, err = _run(capsys, "verify", "quadratic_form/vector", "--json", "-")
+    assert status == 0
+    assert json.loads(out)["claims"][0]["status"] == "holds"
+    assert "quadratic_form/vector" in err
+
+
+def test_a_claim_that_is_expected_to_be_refuted_does_not_fail_the_run(capsys):
+    status, out, _ = _run(capsys, "verify", "concave/everywhere")
+    assert status == 0
+    assert "refuted, as expected" in out
+
+
+def test_a_broken_formula_exits_1_and_names_the_identity_and_the_mistake(capsys, monkeypatch):
+    from gdiff import closed_form
+
+    monkeypatch.setattr(closed_form, "cov_gradient", lambda m, p: (m.n * p - m.q) / 2)
+    closed_form._in.cache_clear()
+    import jax
+
+    jax.clear_caches()
+    status, out, _ = _run(capsys, "verify", "log_density/full")
+    monkeypatch.undo()
+    jax.clear_caches()
+    assert status == 1
+    assert "log_density/full: refuted (sign)" in out
+
+
+def test_user_data_takes_the_place_of_the_penguins(capsys, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("u,v,name\n1,2,a\n2,1,b\n3,5,c\n4,4,d\n")
+    status, out, _ = _run(capsys, "verify", "log_density/mean", "--data", str(path), "--columns", "u,v")
+    assert status == 0
+    assert "mine.csv, 4 rows, columns u, v" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["verify", "log_det/ful"], "Did you mean log_det/full"),
+        (["verify", "--columns", "a"], "got no --data"),
+        (["verify", "--data", "no-such.csv"], "cannot be read"),
+        (["verify", "--seed", "-1"], "wanted 0 or more"),
+        (["list", "zebra"], "no identity has the words"),
+        (["show", "nothing"], "no identity, chapter or source"),
+        (["check", "log(det(S)", "inv(S)", "--wrt", "S"], "expected"),
+    ],
+)
+def test_bad_input_exits_2_with_a_message_and_no_traceback(capsys, argv, message):
+    status, _, err = _run(capsys, *argv)
+    assert status == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_list_filters_by_words(capsys):
+    status, out, _ = _run(capsys, "list", "fisher", "score")
+    assert status == 0
+    assert "fisher_information/score" in out
+    assert "log_det/full" not in out
+
+
+def test_show_prints_statement_source_code_and_the_verdict_of_now(capsys):
+    status, out, _ = _run(capsys, "show", "log_det/symmetric")
+    assert status == 0
+    for part in (
+        r"2 S^{-1} - S^{-1} \circ I",
+        "cookbook:141",
+        "2012-11-15",
+        "def log_det_gradient",
+        "verdict      holds",
+    ):
+        assert part in out
+
+
+def test_a_formula_may_begin_with_a_minus(capsys):
+    status, out, _ = _run(capsys, "check", "-tr(S)", "-I", "--wrt", "S")
+    assert status == 0, out
+
+
+def test_bad_text_is_answered_before_jax_loads():
+    code = (
+        "import sys\nfrom gdiff.cli import main\n"
+        "try: main(['check', 'log(', 'S', '--wrt', 'S'])\n"
+        "except SystemExit as e: assert e.code == 2\n"
+        "assert 'jax' not in sys.modules and 'sympy' not in sys.modules, 'loaded'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_python_m_gdiff_is_the_same_command():
+    done = subprocess.run([sys.executable, "-m", "gdiff", "list", "cookbook:81"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "quadratic_form/vector" in done.stdout

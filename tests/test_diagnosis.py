@@ -1,0 +1,249 @@
+"""What is wrong is said in words that a person can act on: the messages, at one point, with their numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gdiff.diagnosis import Kind
+from gdiff.domains import General, PositiveDefinite, Vector
+from gdiff.oracles import judging
+from gdiff.verify import verify_gradient, verify_hessian, verify_jacobian
+
+S = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, 0.2], [0.5, 0.2, 2.0]])
+x = np.array([1.0, -2.0, 1.5])
+PD = PositiveDefinite()
+
+
+def log_density(S, x):
+    return -0.5 * (jnp.linalg.slogdet(S)[1] + x @ jnp.linalg.solve(S, x))
+
+
+def log_det(X):
+    return jnp.linalg.slogdet(X)[1]
+
+
+def A(S, x):
+    P = jnp.linalg.inv(S)
+    return -0.5 * (P - P @ jnp.outer(x, x) @ P)
+
+
+def B(S, x):
+    return 2 * A(S, x) - A(S, x) * jnp.eye(3)
+
+
+def array(f):
+    with judging():
+        return np.asarray(f(jnp.asarray(S), jnp.asarray(x)))
+
+
+A_OR_B = (
+    "right, in the full convention; not the partial derivative when S_12 and S_21 move together. Entry [2,1]: yours "
+    "-0.109161, the partial -0.218322. Follow A in a gradient step; `to_symmetric(A)` = 2A - A∘I for standard errors "
+    "and paired finite differences."
+)
+
+
+def test_a_or_b():
+    held = verify_gradient(log_density, A, S, x, domains=PD)
+    assert held.convention == "full"
+    assert held.explanation == A_OR_B
+    asked = verify_gradient(log_density, A, S, x, domains=PD, convention="symmetric")
+    assert asked.kind is Kind.OTHER_CONVENTION
+    assert asked.reason == A_OR_B
+
+
+def test_transpose():
+    verdict = verify_gradient(log_det, lambda X: jnp.linalg.inv(X), S, domains=General())
+    assert verdict.kind is Kind.TRANSPOSE
+    assert verdict.reason == (
+        "the transpose of the derivative: `inv(X)'` holds. The two agree only for symmetric X; if yours is, add "
+        "`--symmetric X` (in Python `domains=PositiveDefinite()`), and your formula holds."
+    )
+
+
+def test_half():
+    verdict = verify_gradient(log_density, lambda S, x: A(S, x) - 0.5 * jnp.linalg.inv(S), S, x, domains=PD)
+    assert verdict.kind is Kind.WRONG_COEFFICIENT
+    assert verdict.reason == (
+        "the log-det term is twice what it should be: you have -1*inv(S), the derivative has -1/2*inv(S); the other "
+        "term is right."
+    )
+
+
+def _log_det_only(S, x):  # noqa: ARG001
+    return -0.5 * jnp.linalg.inv(S)
+
+
+@pytest.mark.parametrize("domains", [PD, None], ids=["declared", "undeclared"])
+def test_missing_term(domains):
+    verdict = verify_gradient(log_density, _log_det_only, S, x, domains=domains)
+    assert verdict.kind is Kind.MISSING_TERM
+    assert verdict.reason == (
+        "you are missing + 1/2*inv(S)*x*x'*inv(S); with it the formula holds at 12 fresh points. You differentiated "
+        "log|S| only, but x'S⁻¹x depends on S too."
+    )
+
+
+def test_sign():
+    verdict = verify_gradient(log_density, lambda S, x: -A(S, x), S, x, domains=PD, convention="full")
+    assert verdict.kind is Kind.SIGN
+    assert verdict.reason == (
+        "every entry is -1 times the derivative: the gradient of the *negative* log-likelihood, or the minus of "
+        "d(S⁻¹) = -S⁻¹ dS S⁻¹ got lost."
+    )
+
+
+def test_order():
+    verdict = verify_gradient(log_density, array(B)[np.tril_indices(3)], S, x, domains=PD)
+    assert verdict.kind is Kind.WRONG_ORDER
+    assert verdict.reason == (
+        "right numbers, wrong order: row by row (`numpy.tril_indices`); vech goes column by column (R's `lower.tri`). "
+        "Entries 3 and 4 are swapped."
+    )
+
+
+def _cho_factor(S, x):
+    c, low = jax.scipy.linalg.cho_factor(S, lower=True)
+    return -jnp.sum(jnp.log(jnp.diag(c))) - 0.5 * x @ jax.scipy.linalg.cho_solve((c, low), x)
+
+
+def _expected(S):
+    """The expected log-likelihood under covariance S_0, the constant: its Hessian at S_0 is minus the information."""
+    return -0.5 * (log_det(S) + jnp.trace(jnp.linalg.solve(S, jnp.asarray(S_0))))
+
+
+S_0 = S
+D = np.eye(6)[[0, 1, 2, 1, 3, 4, 2, 4, 5]]
+P = np.linalg.inv(S)
+
+
+def _conic(P, d):
+    return -0.5 * d @ P @ d
+
+
+def _conic_gradient(P, d):  # noqa: ARG001
+    return -0.5 * jnp.outer(d, d)
+
+
+THREADS = {
+    "2 inv(S) - diag(inv(S)) offered as a matrix gradient": (
+        lambda: verify_gradient(
+            log_det, lambda S: 2 * jnp.linalg.inv(S) - jnp.linalg.inv(S) * jnp.eye(3), S, domains=PD, convention="full"
+        ),
+        Kind.OTHER_CONVENTION,
+        "right, in the symmetric convention",
+    ),
+    "jax.grad through cho_factor": (
+        lambda: verify_gradient(_cho_factor, jax.grad(_cho_factor), S, x, domains=PD),
+        Kind.SYMMETRIC_PART_RIGHT,
+        "treated as free",
+    ),
+    "the negated covariance gradient": (
+        lambda: verify_gradient(log_density, lambda S, x: -A(S, x), S, x),
+        Kind.SIGN,
+        "-1 times",
+    ),
+    "a Laplace precision with the wrong sign": (
+        lambda: verify_hessian(lambda x: log_density(jnp.asarray(S), x), lambda x: jnp.linalg.inv(S), x),  # noqa: ARG005
+        Kind.SIGN,
+        "-1 times",
+    ),
+    "a Laplace covariance for the precision": (
+        lambda: verify_hessian(lambda x: log_density(jnp.asarray(S), x), lambda x: -jnp.asarray(S), x),  # noqa: ARG005
+        Kind.INVERSE_EXCHANGED,
+        "covariance for precision",
+    ),
+    "the off-diagonal half": (
+        lambda: verify_gradient(
+            log_density, lambda S, x: A(S, x) * (0.5 + 0.5 * jnp.eye(3)), S, x, domains=PD, convention="full"
+        ),
+        Kind.OFF_DIAGONAL_FACTOR,
+        "off it 1/2 times",
+    ),
+    "Fisher information without its half": (
+        lambda: verify_hessian(_expected, -D.T @ np.kron(P, P) @ D, S, domains=PD),
+        Kind.FACTOR,
+        "2 times the derivative",
+    ),
+    "the splatting kernel's off-diagonal of the conic": (
+        lambda: verify_gradient(
+            _conic, _conic_gradient, np.array([[2.0, 0.3], [0.3, 1.0]]), np.array([1.0, 2.0]),
+            domains=(PD, Vector()), convention="symmetric",
+        ),
+        Kind.OTHER_CONVENTION,
+        "Entry [2,1]: yours -1, the partial -2",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", THREADS)
+def test_mistakes_of_public_threads_are_named(name):
+    verify, kind, words = THREADS[name]
+    verdict = verify()
+    assert verdict.refuted
+    assert verdict.kind is kind
+    assert words in verdict.reason
+
+
+def test_the_matrix_gradient_of_the_threads_holds_once_the_argument_is_symmetric():
+    verdict = verify_gradient(log_det, lambda S: 2 * jnp.linalg.inv(S) - jnp.linalg.inv(S) * jnp.eye(3), S)
+    assert verdict.status == "holds under hypotheses"
+    assert (verdict.convention, verdict.hypotheses) == ("symmetric", ("S symmetric",)) or verdict.hypotheses == (
+        "X symmetric",
+    )
+
+
+def test_the_callers_own_terms_name_what_no_library_has():
+    def f(S, x):
+        return jnp.trace(S @ S @ S @ S) / 4 + x @ jnp.sin(S) @ x
+
+    def half(S, x):
+        return S @ S @ S + 0.5 * jnp.outer(x, x) * jnp.cos(S)
+
+    terms = [
+        ("S^3", lambda a: np.linalg.matrix_power(a["S"], 3)),
+        ("had(x*x', cos(S))", lambda a: np.outer(a["x"], a["x"]) * np.cos(a["S"])),
+    ]
+    verdict = verify_gradient(f, half, S, x, domains=PD, terms=terms)
+    assert verdict.kind is Kind.WRONG_COEFFICIENT
+    assert "you have 1/2*had(x*x', cos(S)), the derivative has 1*had(x*x', cos(S))" in verdict.reason
+
+
+def test_an_inverse_for_a_matrix_is_found_within_a_term():
+    def wrong(S, x):
+        return A(S, x) - 0.5 * jnp.outer(x, x) @ jnp.linalg.inv(S) * 0 - 0.5 * (S - jnp.linalg.inv(S))
+
+    verdict = verify_gradient(log_density, wrong, S, x, domains=PD)
+    assert verdict.kind is Kind.INVERSE_EXCHANGED
+    assert "you have -1/2*S where the derivative has -1/2*inv(S)" in verdict.reason
+
+
+def test_factors_in_the_wrong_order_are_found():
+    M = np.array([[1.0, 2.0, 0.3], [0.4, 1.5, -0.2], [0.1, 0.7, 1.1]])
+    verdict = verify_gradient(
+        lambda X, M: jnp.trace(X.T @ M @ X), lambda X, M: M.T @ X + X @ M, M, M @ M + S, domains=(General(), General())
+    )
+    assert verdict.kind is Kind.WRONG_ORDER
+
+
+def test_a_transposed_jacobian_is_a_layout():
+    verdict = verify_jacobian(lambda x, W: W @ x, lambda x, W: W.T, x, np.arange(6.0).reshape(2, 3))  # noqa: ARG005
+    assert verdict.kind is Kind.LAYOUT
+
+
+def test_evidence_is_at_hand():
+    verdict = verify_gradient(log_density, lambda S, x: 3 * A(S, x), S, x, domains=PD)
+    assert verdict.diagnosis is not None
+    assert verdict.diagnosis.kind is verdict.kind is Kind.FACTOR
+    assert verdict.diagnosis.message == verdict.reason
+    shown = verdict.diagnosis.evidence
+    assert shown["ratio"] == 3
+    assert shown["ratios"].shape == (3, 3)
+    assert shown["worst"]["entry"].startswith("[")
+    assert "1/3" in shown["instead"]
+
+
+def test_every_kind_explains_itself():
+    assert all(len(kind.explanation) > 20 for kind in Kind)
+    assert len(Kind) == 17

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+
+from gdiff.domains import (
+    Correlation,
+    Diagonal,
+    General,
+    LowerTriangular,
+    Positive,
+    PositiveDefinite,
+    Scalar,
+    Symmetric,
+    Vector,
+    default_domain,
+)
+from gdiff.tolerance import agree, difference_step, tolerance
+
+SQUARE = [Symmetric(), PositiveDefinite(), LowerTriangular(), Diagonal(), Correlation(), General()]
+CASES = [(d, (n, n)) for d in SQUARE for n in (1, 2, 3, 5)] + [
+    (Scalar(), ()),
+    (Positive(), ()),
+    (Positive(), (3,)),
+    (Vector(), (4,)),
+    (General(), (4, 2)),
+    (General(), (2, 4)),
+    (General(), (3,)),
+    (PositiveDefinite(), (2, 3, 3)),
+    (LowerTriangular(), (2, 3, 3)),
+]
+IDS = [f"{type(d).__name__}{s}" for d, s in CASES]
+
+
+@pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
+def test_samples_lie_in_the_domain(domain, shape):
+    for condition in (1.0, 10.0, 1e6):
+        point = domain.sample(np.random.default_rng(0), shape, condition=condition)
+        assert np.shape(point) == shape
+        assert domain.contains(point)
+
+
+@pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
+def test_tangent_and_normal_directions_span_everything(domain, shape):
+    point = np.asarray(domain.sample(np.random.default_rng(1), shape))
+    tangent, normal = domain.tangent_basis(point), domain.normal_basis(point)
+    together = np.concatenate([e.reshape(len(e), point.size) for e in (tangent, normal)])
+    assert together.shape == (point.size, point.size)
+    assert np.linalg.matrix_rank(together) == point.size
+
+
+@pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
+def test_projection_is_the_identity_on_tangents_and_orthogonal(domain, shape):
+    rng = np.random.default_rng(2)
+    point = np.asarray(domain.sample(rng, shape))
+    for direction in domain.tangent_basis(point):
+        assert agree(domain.project(direction), direction)
+    g = rng.normal(size=shape)
+    rest = g - domain.project(g)
+    for direction in domain.tangent_basis(point):
+        size = np.linalg.norm(g) * np.linalg.norm(direction) * max(point.size, 1)
+        assert abs(np.sum(rest * direction)) <= tolerance("float64", conditioning=size)
+
+
+@pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
+@pytest.mark.parametrize("condition", [10.0, 1e6])
+def test_steps_of_finite_differences_never_leave_the_domain(domain, shape, condition):
+    point = np.asarray(domain.sample(np.random.default_rng(3), shape, condition=condition))
+    for direction in domain.tangent_basis(point):
+        for step in (-3, 3):
+            assert domain.contains(point + step * difference_step() * direction)
+
+
+@pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
+def test_rounding_the_inputs_stays_in_the_domain_and_moves_them(domain, shape):
+    rng = np.random.default_rng(4)
+    point = np.asarray(domain.sample(rng, shape))
+    moved = domain.perturb(rng, point, 1e-3)
+    assert domain.contains(moved)
+    fixed = isinstance(domain, Correlation) and shape == (1, 1)
+    assert fixed or np.any(moved != point)
+    assert np.all(np.abs(moved - point) <= 1e-2 * np.max(np.abs(point)))
+
+
+def test_positive_definite_samples_have_the_condition_number_asked_for():
+    for d in (2, 5):
+        s = PositiveDefinite().sample(np.random.default_rng(0), (d, d), condition=1e4)
+        assert np.array_equal(s, s.T)
+        assert agree(np.linalg.cond(s), 1e4)
+
+
+def test_general_samples_are_far_from_symmetric_and_do_not_commute():
+    rng = np.random.default_rng(0)
+    x, y = (General().sample(rng, (3, 3)) for _ in range(2))
+    assert np.linalg.norm(x - x.T) > 0.1 * np.linalg.norm(x)
+    assert np.linalg.norm(x @ y - y @ x) > 0.1 * np.linalg.norm(x @ y)
+
+
+def test_whitened_directions_are_of_length_one_whatever_the_conditioning():
+    for condition in (1.0, 1e8):
+        s = PositiveDefinite().sample(np.random.default_rng(0), (3, 3), condition=condition)
+        inverse = np.linalg.inv(np.linalg.cholesky(s))
+        for direction in PositiveDefinite().tangent_basis(s):
+            error = abs(np.linalg.norm(inverse @ direction @ inverse.T) - 1)
+            assert error <= tolerance("float64", conditioning=10 * condition)
+
+
+@pytest.mark.parametrize(
+    ("domain", "array"),
+    [
+        (PositiveDefinite(), np.diag([1.0, -1.0])),
+        (PositiveDefinite(), np.array([[1.0, 0.1], [0.2, 1.0]])),
+        (PositiveDefinite(), np.full((2, 2), np.nan)),
+        (Symmetric(), np.array([[1.0, 0.1], [0.2, 1.0]])),
+        (Symmetric(), np.ones((2, 3))),
+        (LowerTriangular(), np.ones((2, 2))),
+        (LowerTriangular(), np.diag([1.0, -1.0])),
+        (Diagonal(), np.ones((2, 2))),
+        (Correlation(), np.diag([1.0, 2.0])),
+        (Positive(), np.array([1.0, 0.0])),
+        (Vector(), np.array([np.inf])),
+    ],
+)
+def test_what_is_outside_is_not_contained(domain, array):
+    assert not domain.contains(array)
+
+
+def test_the_default_is_by_rank():
+    assert default_domain(()) == Scalar()
+    assert default_domain((3,)) == Vector()
+    assert default_domain((3, 3)) == General()
+
+
+def test_matrices_must_be_square():
+    with pytest.raises(ValueError, match="square"):
+        PositiveDefinite().sample(np.random.default_rng(0), (2, 3))
+
+
+def test_domains_are_equal_by_value():
+    assert PositiveDefinite() == PositiveDefinite()
+    assert PositiveDefinite() != Symmetric()
