@@ -20,6 +20,9 @@ HOLDS, REFUTED, BAD_INPUT, INCONCLUSIVE = 0, 1, 2, 3
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit."""
+    # jaxlib 0.10's batched LAPACK calls block a worker of XLA's pool while they wait for another: with as few of them as
+    # two cores have, two such calls in one program can wait for each other for ever. More workers, no deadlock.
+    os.environ.setdefault("PJRT_NPROC", str(max(16, os.cpu_count() or 1)))
     arguments = _parser().parse_args(_protect(sys.argv[1:] if argv is None else argv))
     try:
         status = arguments.run(arguments)

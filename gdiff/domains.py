@@ -333,11 +333,11 @@ class LowerTriangular(Domain):
     """Lower-triangular matrices with a positive diagonal: Cholesky factors."""
 
     def sample(self, rng, shape, *, condition=10.0, scale=1.0):
-        """L with L L' = Q diag(s^2) Q', s log-spaced of this condition number: by QR, without squaring it."""
+        """L with L L' = Q diag(s^2) Q' of this condition number, s log-spaced: by QR, without squaring it."""
         d = _square(shape, "LowerTriangular")
         out = np.zeros(shape)
         for index in np.ndindex(*shape[:-2]):
-            r = np.linalg.qr((_orthogonal(rng, d) * _spectrum(rng, d, condition)).T)[1] if d else np.zeros((0, 0))
+            r = np.linalg.qr((_orthogonal(rng, d) * _spectrum(rng, d, condition**0.5)).T)[1] if d else np.zeros((0, 0))
             out[index] = scale * np.tril((r * np.where(np.diag(r) < 0, -1.0, 1.0)[:, None]).T)
         return out
 
@@ -360,6 +360,20 @@ class LowerTriangular(Domain):
                 _stack([_unit((d, d), (i, j)) * scale[i] * scale[j] for j in range(d) for i in range(j)], (d, d))
             )
         return _spread(out, point.shape)
+
+    def perturb(self, rng, point, size):
+        """L moved so that S = L L' moves by at most about size * sqrt(S_ii S_jj), and its entries by `size` of theirs.
+
+        Whatever takes a factor forms L L': its rounding counts, cond(L) times that of the entries of L.
+        """
+        point = np.asarray(point, dtype=float)
+        out = point + self.project(point * rng.uniform(-1.0, 1.0, size=point.shape) * size)
+        scale = np.sqrt(np.sum(point**2, axis=-1))
+        noise = Symmetric.project(self, rng.uniform(-1.0, 1.0, size=point.shape) * size)
+        noise = noise * scale[..., :, None] * scale[..., None, :]
+        inner = np.linalg.solve(point, np.swapaxes(np.linalg.solve(point, noise), -1, -2))
+        half = np.tril(inner) - inner * np.eye(point.shape[-1]) / 2  # dL = L Phi(L^-1 dS L^-T)
+        return out + point @ half
 
     def project(self, array):
         """The lower triangle."""

@@ -20,6 +20,8 @@ from gdiff.tolerance import question, tolerance, unit_roundoff
 from gdiff.truth import Truth, pooled
 from gdiff.verdict import Verdict
 
+_HAIR = 1e-2  # of the question: a function that is off by less than this is no other formula, but badly rounded
+
 Term = tuple[str, Callable[..., Any]]
 
 
@@ -59,6 +61,8 @@ class _Comparison:
     failing: tuple[int, ...]
     bounds: tuple[tuple[np.ndarray, ...], ...]  # by point and block, in the coordinates of `frames`
     frames: tuple[tuple[tuple[np.ndarray, np.ndarray], ...], ...]
+    entry_bounds: tuple[tuple[np.ndarray | None, ...], ...]
+    by_a_hair: bool  # no error anywhere comes near the question
 
 
 class _Judge:
@@ -108,8 +112,8 @@ class _Judge:
 
     def _entries(
         self, n: int, b: int, convention: str | None, tensor: np.ndarray
-    ) -> tuple[bool, float, float, bool] | None:
-        """Entry by entry: is it over the bound, the relative error, the relative bound, is that below the question.
+    ) -> tuple[bool, float, float, np.ndarray] | None:
+        """Entry by entry: is it over the bound, the relative error, the relative bound, the bound.
 
         The whitened coordinates see mistakes in small eigenvalues' directions, and lose the square of the condition
         number in storing a Hessian's entries; the entries themselves do not.
@@ -124,23 +128,24 @@ class _Judge:
         size = float(np.max(np.abs(block.tensor), initial=0.0)) or 1.0
         largest = float(np.max(bound, initial=0.0)) / size
         over = not np.all(np.isfinite(error)) or bool(np.any(error > bound))
-        return over, float(np.max(error, initial=0.0)) / size, largest, largest <= self.question
+        return over, float(np.max(error, initial=0.0)) / size, largest, bound
 
     def compare(self, convention: str | None) -> _Comparison:
         disagreement = False
         conclusive = checks = 0
-        worst: dict[str, float] = {}
-        largest = 0.0
+        worst: list[dict[str, float]] = []
+        largest = most = 0.0
         failing: set[int] = set()
         failing_by_all: set[int] = set()
-        bounds, frames = [], []
+        bounds, frames, entry_bounds = [], [], []
         for n, point in enumerate(self.points):
             scale = max(
                 (float(np.max(np.abs(next(iter(b.estimates.values()))[0]), initial=0.0)) for b in point.blocks),
                 default=0.0,
             )
             point_clear = True
-            own_bounds, own_frames = [], []
+            own_bounds, own_frames, own_entries = [], [], []
+            errors: dict[str, float] = {}
             for b, block in enumerate(point.blocks):
                 tensor = self.frobenius(self.raw[n][b], b, convention)
                 rows, columns = block.rows.matrix, block.columns.matrix
@@ -159,7 +164,7 @@ class _Judge:
                 tightest = np.min([e for _, e in estimates.values()], axis=0) + claim
                 clear = bool(np.max(tightest, initial=0.0) <= self.question * scale)
                 entries = self._entries(n, b, convention, tensor)
-                by_entry = entries if entries is not None and entries[3] and not clear else None
+                by_entry = entries if entries is not None and entries[2] <= self.question and not clear else None
                 for name, (value, bound) in estimates.items():
                     error = np.abs(components - value)
                     checks += error.size
@@ -168,7 +173,8 @@ class _Judge:
                     over.append(not finite or bool(np.any(error > bound + claim + given)))
                     informative = float(np.max(bound + claim, initial=0.0)) <= self.question**0.5 * scale
                     if over[-1] or informative:  # an oracle's error says nothing where its own noise is as large
-                        worst[name] = max(worst.get(name, 0.0), by_entry[1] if by_entry and finite else relative)
+                        errors[name] = max(errors.get(name, 0.0), by_entry[1] if by_entry and finite else relative)
+                    most = max(most, relative if not by_entry or not finite else by_entry[1])
                 pairs = list(estimates.values())
                 agree = all(np.all(np.abs(v - w) <= e + g) for i, (v, e) in enumerate(pairs) for w, g in pairs[i + 1 :])
                 disagreement |= not agree
@@ -181,9 +187,13 @@ class _Judge:
                 point_clear &= clear or by_entry is not None
                 own_bounds.append(tightest + given)
                 own_frames.append((rows, columns))
+                own_entries.append(entries[3] if entries is not None else None)
+                most = max(most, entries[1] if entries is not None else 0.0)
+            worst.append(errors)
             conclusive += point_clear
             bounds.append(tuple(own_bounds))
             frames.append(tuple(own_frames))
+            entry_bounds.append(tuple(own_entries))
         if disagreement:  # then only what every oracle denies is wrong for sure
             failing = failing_by_all
         return _Comparison(
@@ -191,12 +201,14 @@ class _Judge:
             bool(failing),
             disagreement,
             conclusive,
-            worst,
+            _largest_errors(worst, bool(failing)),
             largest,
             checks,
             tuple(sorted(failing)),
             tuple(bounds),
             tuple(frames),
+            tuple(entry_bounds),
+            most <= self.question * _HAIR,
         )
 
     def case(self, outcome: _Comparison, block: int, conventions: tuple[str | None, ...], terms: Any) -> Case:
@@ -205,7 +217,13 @@ class _Judge:
         swapped = self.values.swapped() if self.values.swapped is not None else {}
         reading, by_rows = self.readings[block], self.readings[block].by_rows
 
-        def sample(n: int, claimed: np.ndarray, frames: tuple[np.ndarray, np.ndarray], bound: np.ndarray) -> Sample:
+        def sample(
+            n: int,
+            claimed: np.ndarray,
+            frames: tuple[np.ndarray, np.ndarray],
+            bound: np.ndarray,
+            entry_bound: np.ndarray | None = None,
+        ) -> Sample:
             point, own = truth.points[n], truth.points[n].blocks[block]
             there = n < len(self.points)
             array = np.asarray(self.values.arrays[n][block], dtype=float) if there else None
@@ -215,6 +233,7 @@ class _Judge:
                 rows=frames[0],
                 columns=frames[1],
                 bound=bound,
+                entry_bound=entry_bound,
                 arguments=dict(zip(truth.arguments.names, point.leaves, strict=True)),
                 value=point.value,
                 fresh=point.role == "fresh",
@@ -225,7 +244,13 @@ class _Judge:
             )
 
         samples = [
-            sample(n, self.raw[n][block], outcome.frames[n][block], outcome.bounds[n][block])
+            sample(
+                n,
+                self.raw[n][block],
+                outcome.frames[n][block],
+                outcome.bounds[n][block],
+                outcome.entry_bounds[n][block],
+            )
             for n in range(len(self.points))
         ]
         support = []
@@ -247,9 +272,29 @@ class _Judge:
             name=arguments.names[arguments.wrt[block % len(arguments.wrt)]],
             order=truth.order,
             count=counts[0] if counts else None,
+            is_printed=self.half is not None,
             terms=tuple(terms),
             structures={n: _structure(d) for n, d in zip(arguments.names, arguments.domains, strict=True)},
         )
+
+
+def _largest_errors(by_point: Sequence[dict[str, float]], refuted: bool) -> dict[str, float]:
+    """By oracle, over all points; of a refuted claim over those that all judged, so that the figures compare."""
+    names = dict.fromkeys(name for errors in by_point for name in errors)
+    common = [errors for errors in by_point if len(errors) == len(names)] if refuted else []
+    shown = common or by_point
+    return {name: max(errors[name] for errors in shown if name in errors) for name in names}
+
+
+def _is_flat(truth: Truth) -> bool:
+    """Whether no oracle sees a derivative: next to the function's values it is rounding, at every point."""
+    small = unit_roundoff(truth.dtype) ** 0.5
+    return all(
+        np.max(np.abs(value), initial=0.0) <= small * np.max(np.abs(p.value), initial=0.0)
+        for p in truth.points
+        for b in p.blocks
+        for value, _ in b.estimates.values()
+    )
 
 
 def _structure(domain: Domain) -> str:
@@ -320,6 +365,8 @@ def _judge(truth: Truth, values: ClaimValues, convention: str | None, terms: Seq
         )
     if right:
         name = "either" if len(right) == 2 else best.convention
+        if best.disagreement and _is_flat(truth):
+            return Verdict("inconclusive", explanation="the derivative is zero there, up to rounding.", **common)
         if best.disagreement:
             return Verdict(
                 "inconclusive",
@@ -352,17 +399,37 @@ def _judge(truth: Truth, values: ClaimValues, convention: str | None, terms: Seq
             other = held.compare("symmetric" if name == "full" else "full")
             name = "either" if not other.refuted else name
         return Verdict(status, convention=name, explanation=text, **common)
+    if best.by_a_hair and values.moved is not None:
+        return Verdict(
+            "inconclusive",
+            explanation=f"it differs from the derivative by {max(best.max_error.values(), default=0.0):.1e} at most, "
+            "relative: more than rounding was measured to explain, and far less than a wrong formula would: "
+            "give better conditioned points.",
+            **common,
+        )
     found = None
     if explain:
-        parts = []
-        for b in best.failing:
-            diagnosis = diagnose(held.case(best, b, conventions, terms))
-            prefix = f"with respect to {truth.labels[b]}: " if len(truth.axes) > 1 else ""
-            parts.append(replace(diagnosis, message=prefix + diagnosis.message))
-        found = replace(parts[0], message=" ".join(p.message for p in parts)) if parts else None
+        found = _together([diagnose(held.case(best, b, conventions, terms)) for b in best.failing], best.failing, truth)
         if found is not None and transposed:
             found = replace(found, message=f"in the transposed layout, and: {found.message}")
     return Verdict("refuted", diagnosis=found, **common)
+
+
+def _together(found: Sequence[Diagnosis], blocks: Sequence[int], truth: Truth) -> Diagnosis | None:
+    """One diagnosis of several blocks: what is the same is said once."""
+    if not found or len(truth.axes) == 1:
+        return found[0] if found else None
+    groups: dict[Any, list[tuple[Diagnosis, int]]] = {}
+    for diagnosis, b in zip(found, blocks, strict=True):
+        same = diagnosis.evidence.get("ratio", diagnosis.message)
+        groups.setdefault((diagnosis.kind, same), []).append((diagnosis, b))
+    parts = []
+    for group in groups.values():
+        message = min((d.message for d, _ in group), key=len)
+        everywhere = len(group) == len(truth.axes)
+        where = "every block" if everywhere else f"with respect to {'; '.join(truth.labels[b] for _, b in group)}"
+        parts.append(f"{where}: {message}")
+    return replace(found[0], message=" ".join(parts))
 
 
 def case_of(truth: Truth, claimed: Any, *, block: int = 0, convention: str | None = None) -> Case:

@@ -59,6 +59,9 @@ def inverse_lower(lower: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d
     return solve_lower(lower, jnp.broadcast_to(jnp.eye(lower.shape[-1], dtype=lower.dtype), lower.shape))
 
 
+UNROLLED = 4  # dimensions up to which a matrix is inverted entry by entry
+
+
 class Inverse(NamedTuple):
     """P = S^-1, log|S|, and whether the factorisation succeeded; where it did not, P = I and log|S| = 0."""
 
@@ -74,11 +77,39 @@ def inverse(s: Float[Array, "*batch d d"]) -> Inverse:
     Differentiated by dP = -P dS P and d log|S| = tr(P dS), to every order by matrix products alone
     (Matrix Cookbook 40, 43, 2012-11-15).
     """
+    if s.shape[-1] <= UNROLLED:
+        return _inverse_unrolled(s)
     lower = cholesky(s)
     succeeded = jnp.all(jnp.isfinite(jnp.diagonal(lower, axis1=-2, axis2=-1)), axis=-1)
     lower = jnp.where(succeeded[..., None, None], lower, jnp.eye(s.shape[-1], dtype=s.dtype))
     w = inverse_lower(lower)
     return Inverse(symmetrize(matmul(w.mT, w)), log_det_from_cholesky(lower), succeeded)
+
+
+def _inverse_unrolled(s: Array) -> Inverse:
+    """`inverse`, entry by entry: over a batch it becomes vector code, where LAPACK is called once a matrix."""
+    d = s.shape[-1]
+    lower: dict[tuple[int, int], Array] = {}
+    succeeded = jnp.ones(s.shape[:-2], bool)
+    log_det = jnp.zeros(s.shape[:-2], s.dtype)
+    for j in range(d):
+        pivot = s[..., j, j] - sum(lower[j, k] ** 2 for k in range(j))
+        positive = (pivot > 0) & jnp.isfinite(pivot)
+        succeeded = succeeded & positive
+        root = jnp.sqrt(jnp.where(positive, pivot, 1))
+        log_det = log_det + 2 * jnp.log(root)
+        lower[j, j] = root
+        for i in range(j + 1, d):
+            lower[i, j] = (s[..., i, j] - sum(lower[i, k] * lower[j, k] for k in range(j))) / root
+    w: dict[tuple[int, int], Array] = {}
+    for j in range(d):
+        w[j, j] = 1 / lower[j, j]
+        for i in range(j + 1, d):
+            w[i, j] = -sum(lower[i, k] * w[k, j] for k in range(j, i)) / lower[i, i]
+    rows = [[sum(w[k, i] * w[k, j] for k in range(max(i, j), d)) for j in range(d)] for i in range(d)]
+    p = jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2) if d else s
+    eye = jnp.eye(d, dtype=s.dtype)
+    return Inverse(jnp.where(succeeded[..., None, None], p, eye), jnp.where(succeeded, log_det, 0), succeeded)
 
 
 @inverse.defjvp

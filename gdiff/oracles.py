@@ -11,26 +11,20 @@ A function that JAX cannot trace (NumPy, SciPy) is judged by differences alone. 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdiff.program import Program
+from gdiff.tolerance import STEP_REDUCTION, STEP_REDUCTIONS, converges
+
 Leaves = tuple[np.ndarray, ...]
 
 DIFFERENCES = "finite differences"
 FEW = 4
-_CHUNK = 64  # points a call: one compilation serves any number of points
-_WIDE = 24  # directions up to which derivatives are also taken at the displaced points, to save a compilation
-# Compiling dominates: these formulas are small and run a few thousand times. Together, a seventh of the defaults' cost.
-_QUICK = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,  # most of what is left
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
+_CHUNK = 64  # points a call: one program serves any number of points
 
 _OFFSETS = np.array([0.5, 1.0, 1.5, 2.0, 3.0])
 _FIRST = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}
@@ -49,20 +43,6 @@ def judging() -> Iterator[None]:
         yield
 
 
-@cache
-def _compiler_options() -> dict[str, Any]:
-    """Those of `_QUICK` that this version of the compiler knows."""
-
-    def are_known(options: dict[str, Any]) -> bool:
-        try:
-            jax.jit(lambda: 0, compiler_options=options)()
-        except Exception:  # jaxlib's own type of error: whatever it is, the option is of no use
-            return False
-        return True
-
-    return _QUICK if are_known(_QUICK) else {name: v for name, v in _QUICK.items() if are_known({name: v})}
-
-
 def refuse_tracers(tree: Any) -> None:
     """Raise TypeError if anything in the tree is a tracer: a verification needs numbers."""
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree)):
@@ -70,16 +50,16 @@ def refuse_tracers(tree: Any) -> None:
 
 
 class Batched:
-    """A function of leaves, called at many points: one compiled call a chunk where it can be traced, else one by one.
+    """A function of leaves, called at many points: one program run on chunks of them if it can be traced, else each.
 
-    `mode` is "jit", "traced" (JAX runs it, but only with concrete values, one point at a time) or "host" (NumPy).
+    `mode` is "program", "traced" (JAX runs it, but only with concrete values, one point at a time) or "host" (NumPy).
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, modes: Sequence[str] = ("jit", "traced", "host"), chunk: int = _CHUNK
+        self, function: Callable[..., Any], *, modes: Sequence[str] = ("program", "traced", "host"), chunk: int = _CHUNK
     ) -> None:
         self._function, self._chunk = function, chunk
-        self._compiled = jax.jit(jax.vmap(function), compiler_options=_compiler_options())
+        self._program = Program(jax.vmap(function))
         self._modes = list(modes)
         self.mode = self._modes[0]
 
@@ -96,14 +76,13 @@ class Batched:
     def _run(self, stacked: Sequence[np.ndarray]) -> list[np.ndarray]:
         count = len(stacked[0])
         chunks: list[list[np.ndarray]] = []
-        if self.mode == "jit":
+        if self.mode == "program":
             for start in range(0, count, self._chunk):
                 part = [leaf[start : start + self._chunk] for leaf in stacked]
                 size = len(part[0])
-                if size < self._chunk:  # pad with the last point: a new batch size would compile again
+                if size < self._chunk:  # pad with the last point: a new batch size would be traced again
                     part = [np.concatenate([leaf, np.repeat(leaf[-1:], self._chunk - size, axis=0)]) for leaf in part]
-                out = jax.tree.leaves(self._compiled(*part))
-                chunks.append([np.asarray(leaf)[:size] for leaf in out])
+                chunks.append([np.asarray(leaf)[:size] for leaf in self._program(*part)])
             return [np.concatenate(leaves) for leaves in zip(*chunks, strict=True)]
         convert = jnp.asarray if self.mode == "traced" else np.array
         for index in range(count):
@@ -125,9 +104,9 @@ class Function:
     def __init__(self, flat: Callable[..., Any], wrt: Sequence[int], order: int) -> None:
         self._flat, self._wrt, self._order = flat, tuple(wrt), order
         self._values = Batched(self._outputs)
-        self._derivatives = Batched(self._all, modes=("jit", "traced"))
-        self._reverse = Batched(lambda *leaves: self._all(*leaves, forward=False), modes=("jit", "traced"))
-        self._few = Batched(self._all, modes=("jit", "traced"), chunk=FEW)
+        self._derivatives = Batched(self._all, modes=("program", "traced"))
+        self._reverse = Batched(lambda *leaves: self._all(*leaves, forward=False), modes=("program", "traced"))
+        self._few = Batched(self._all, modes=("program", "traced"), chunk=FEW)
         self.traceable = True
         self.why_not_traceable = ""
 
@@ -156,16 +135,21 @@ class Function:
             reverse = jax.vmap(pull)(jnp.eye(value.shape[0], dtype=value.dtype))
             return value, reverse, self._push(moved, chosen, directions) if forward else []
 
-        def scalar(*xs: Any) -> Any:
-            return moved(*xs)[0]
+        def gradient(*xs: Any) -> Any:
+            value, own = jax.value_and_grad(lambda *ys: moved(*ys)[0], argnums=slots)(*xs)
+            return own, value[None]
 
-        gradient = jax.grad(scalar, argnums=slots)
-        return (
-            moved(*chosen),
-            gradient(*chosen),
-            jax.jacrev(gradient, argnums=slots)(*chosen),
-            self._push(gradient, chosen, directions) if forward else [],
-        )
+        own, pull, value = jax.vjp(gradient, *chosen, has_aux=True)
+        seconds = []
+        for slot, g in enumerate(own):
+            units = jnp.eye(g.size, dtype=g.dtype).reshape(g.size, *g.shape)
+
+            def rows(unit: Any, slot: int = slot) -> Any:
+                return pull(tuple(unit if i == slot else jnp.zeros_like(x) for i, x in enumerate(own)))
+
+            seconds.append(jax.vmap(rows)(units))
+        pushed = self._push(lambda *xs: gradient(*xs)[0], chosen, directions) if forward else []
+        return value, own, seconds, pushed
 
     def _push(self, function: Callable[..., Any], at: tuple[Any, ...], directions: Sequence[Any]) -> Any:
         """The differential of `function` along each direction of each leaf, the others held."""
@@ -180,16 +164,10 @@ class Function:
             out.append(jax.vmap(along)(basis))
         return out
 
-    def values(self, points: Sequence[Leaves], bases: Sequence[Leaves] = ()) -> np.ndarray:
-        """Outputs at the points: (N, m). Raises what f raises.
-
-        Where the directions of one point are passed and are few, the compiled derivatives are called for the values
-        alone: they are there already, and compiling costs more than running.
-        """
+    def values(self, points: Sequence[Leaves]) -> np.ndarray:
+        """Outputs at the points: (N, m). Raises what f raises."""
         if not points:
             raise ValueError("no points to evaluate at.")
-        if bases and self.traceable and self._derivatives.mode == "jit" and sum(map(len, bases[0])) <= _WIDE:
-            return self._derivatives(_stack(points) + _stack([bases[0]] * len(points)))[0]
         return self._values(_stack(points))[0]
 
     def derivatives(self, points: Sequence[Leaves], bases: Sequence[Leaves], how: str = "both") -> "Derivatives | None":
@@ -255,6 +233,22 @@ def first_differences(
     coarse = sum(c * odd[float(j)] for j, c in _FIRST.items()) / step
     fine = sum(c * odd[j / 2] for j, c in _FIRST.items()) / (step / 2)
     return np.asarray(fine).T, np.abs(np.asarray(coarse - fine)).T / 8
+
+
+def in_small_steps(
+    differences: Callable[[float], tuple[np.ndarray, np.ndarray]], step: float
+) -> tuple[tuple[np.ndarray, np.ndarray], float]:
+    """`differences` at a step where they converge, and that step: smaller ones where the two estimates are far apart.
+
+    A direction knows the scale of its own argument, and not how fast f changes along it: a mean moved by a share of
+    itself may be moved by many standard deviations.
+    """
+    for attempt in range(STEP_REDUCTIONS + 1):
+        value, truncation = differences(step)
+        if attempt == STEP_REDUCTIONS or converges(value, truncation):
+            break
+        step /= STEP_REDUCTION
+    return (value, truncation), step
 
 
 def second_differences(

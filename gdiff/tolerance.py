@@ -16,6 +16,8 @@ PERTURBATION = 4.0  # inputs are moved by at most this many u when an amplificat
 DRAWS = 6  # how often they are moved: three can all fall where a response happens to be small
 _QUESTION = 1e-6  # the smallest relative mistake that a verdict is asked to see, in float64
 _QUESTION_IN_UNITS = 2.0**14  # and in lower precisions, in units of u: 1e-3 in float32
+_CONVERGING = 1e-6  # the truncation of sixth-order differences that are near their limit, relative to the largest
+STEP_REDUCTION, STEP_REDUCTIONS = 8.0, 3  # how the step shrinks until they are, and how often
 _STEP_POWER = 1 / 8  # of u: truncation h^6 and noise u/h of a sixth-order difference meet near u^(1/7)
 
 
@@ -61,6 +63,11 @@ def question(dtype: Any = np.float64) -> float:
 def difference_step(dtype: Any = np.float64) -> float:
     """The step of the sixth-order finite differences, in whitened coordinates: about 1e-2 in float64."""
     return unit_roundoff(dtype) ** _STEP_POWER
+
+
+def converges(value: Any, truncation: Any) -> bool:
+    """Whether differences at two steps are close enough for their distance to estimate the error of the finer one."""
+    return bool(np.max(truncation, initial=0.0) <= _CONVERGING * np.max(np.abs(value), initial=0.0))
 
 
 def agree(a: Any, b: Any, dtype: Any = np.float64) -> bool:

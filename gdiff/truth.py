@@ -9,7 +9,16 @@ import numpy as np
 from gdiff.arguments import Arguments, read_arguments
 from gdiff.domains import Domain
 from gdiff.layouts import Axis
-from gdiff.oracles import DIFFERENCES, FEW, Function, Leaves, first_differences, judging, second_differences
+from gdiff.oracles import (
+    DIFFERENCES,
+    FEW,
+    Function,
+    Leaves,
+    first_differences,
+    in_small_steps,
+    judging,
+    second_differences,
+)
 from gdiff.tolerance import DRAWS, PERTURBATION, difference_step, tolerance, unit_roundoff
 
 FIT_POINTS = 6  # well conditioned: library terms are fitted there
@@ -333,22 +342,24 @@ class _Builder:
         def values(moved: Sequence[Leaves]) -> np.ndarray:
             if alone:
                 return self._host_values(list(moved), ["fresh"] * len(moved))
-            return self.function.values(moved, [_full_size(bases)])
+            return self.function.values(moved)
 
         u = unit_roundoff(self.dtype)
         conditioning = noise[:, None] / u
         if self.order == 1:
             out = []
             for slot, basis in zip(self.arguments.wrt, bases, strict=True):
-                value, truncation = first_differences(values, point, slot, basis, step)
-                bound = tolerance(self.dtype, conditioning=conditioning, step=step, truncation=truncation)
+                (value, truncation), own = in_small_steps(
+                    lambda h, slot=slot, basis=basis: first_differences(values, point, slot, basis, h), step
+                )
+                bound = tolerance(self.dtype, conditioning=conditioning, step=own, truncation=truncation)
                 out.append((value, np.broadcast_to(bound, value.shape)))
             return out
         joint: list[Leaves] = []
         for slot, basis in zip(self.arguments.wrt, bases, strict=True):
             for e in basis:
                 joint.append(tuple(e if k == slot else np.zeros_like(x) for k, x in enumerate(point)))
-        value, truncation = second_differences(values, point, joint, step)
+        (value, truncation), step = in_small_steps(lambda h: second_differences(values, point, joint, h), step)
         # the weights of the stencil at half the step, polarised, sum to 36 / step^2: twice that with the safety of 8
         bound = tolerance(self.dtype, conditioning=9 * conditioning, step=step, order=2, truncation=truncation)
         edges = np.cumsum([0] + [len(b) for b in bases])

@@ -1,6 +1,7 @@
 """The record of a judgement: does the claim hold, in which convention, under which hypotheses, and what is wrong."""
 
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,6 +11,8 @@ import numpy as np
 
 from gdiff.diagnosis import Diagnosis, Kind
 from gdiff.display import Table, matrix_html, number
+
+_RIGHT = re.compile(r"^right(, in the \w+ convention)?[;:,] ")  # how an explanation begins that stands alone
 
 Status = Literal["holds", "holds under hypotheses", "refuted", "inconclusive"]
 
@@ -78,6 +81,8 @@ class Verdict:
             coincide = self.convention == "either"
             head += " (the two conventions coincide)" if coincide else f", in the {self.convention} convention"
         body = self.reason
+        if self.holds and self.diagnosis is None:  # the head has said so
+            body = _RIGHT.sub("", body)
         return f"{head}: {body}" if body else head
 
     def raise_if_refuted(self) -> "Verdict":

@@ -16,6 +16,7 @@ from gdiff.claimed import ClaimFunction
 from gdiff.claimed import ClaimValues as ClaimValues
 from gdiff.claimed import read_claim as read_claim
 from gdiff.diagnosis import Diagnosis, Kind
+from gdiff.domains import PositiveDefinite
 from gdiff.judgement import Term, judge
 from gdiff.judgement import case_of as case_of
 from gdiff.oracles import judging
@@ -71,12 +72,32 @@ def _verify(
             reason = reason or error
             continue
         if verdict.holds:
-            first = tried[0].diagnosis if tried else None  # what it would be without the hypothesis
-            return replace(verdict, diagnosis=first) if first is not None and first.kind is Kind.TRANSPOSE else verdict
+            first = tried[0] if tried else None  # what it would be without the hypothesis
+            return replace(verdict, diagnosis=_advised(first)) if first and first.kind is Kind.TRANSPOSE else verdict
         tried.append(verdict)
     if not tried:
         raise ValueError(f"nothing to judge at: {reason}")
-    return _most_telling(tried)
+    told = _most_telling(tried)
+    if told.kind is Kind.TRANSPOSE and len(attempts) == 1 and "if_symmetric" in told.diagnosis.evidence:
+        domains = [PositiveDefinite() if i in arguments.wrt else d for i, d in enumerate(arguments.domains)]
+        try:
+            truth = establish(
+                f, [args], order=order, seed=seed, arguments=replace(arguments, domains=tuple(domains)),
+                subject=subject, hypotheses=("symmetric",),
+            )  # fmt: skip
+            if judge(truth, claimed, digits=digits, function=function, explain=False).holds:
+                return replace(told, diagnosis=_advised(told))
+        except NotEstablished:
+            pass
+    return told
+
+
+def _advised(verdict: Verdict) -> Diagnosis:
+    """The diagnosis of a transpose, with the advice that its claim holds for symmetric arguments: it was tried."""
+    found = verdict.diagnosis
+    assert found is not None
+    advice = found.evidence.get("if_symmetric", "")
+    return replace(found, message=f"{found.message} {advice}" if advice else found.message)
 
 
 def _most_telling(tried: Sequence[Verdict]) -> Verdict:

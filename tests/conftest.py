@@ -1,11 +1,14 @@
 """Float64 everywhere, shapes of `gdiff.linalg` checked as it runs, and hypothesis without chance."""
 
+import os
 from collections.abc import Iterator
 
-import jax
-import pytest
-from hypothesis import settings
-from jaxtyping import install_import_hook
+os.environ.setdefault("PJRT_NPROC", "16")  # as `gdiff.cli` does, and for the same reason: no deadlock on two cores
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 install_import_hook("gdiff.linalg", "beartype.beartype")  # before anything imports gdiff

@@ -27,9 +27,7 @@ class Formula:
 
     def point(self, seed: int, condition: float) -> tuple[np.ndarray, ...]:
         rng = np.random.default_rng(seed)
-        return tuple(
-            d.sample(rng, s, condition=condition) for d, s in zip(self.domains, self.shapes, strict=True)
-        )
+        return tuple(d.sample(rng, s, condition=condition) for d, s in zip(self.domains, self.shapes, strict=True))
 
 
 def _logdet(s):
@@ -155,18 +153,26 @@ _MATRIX_DOMAINS = (General(), General(), PD, PD)
 FORMULAS: tuple[Formula, ...] = (
     Formula("normal, mean", _normal, lambda x, mu, S: jnp.linalg.inv(S) @ (x - mu), _NORMAL, (V, V, PD), 1),
     Formula("normal, covariance, full", _normal, _a, _NORMAL, (V, V, PD), 2, "full"),
+    Formula("normal, covariance, symmetric", _normal, lambda *p: _b(_a(*p)), _NORMAL, (V, V, PD), 2, "symmetric"),
     Formula(
-        "normal, covariance, symmetric", _normal, lambda *p: _b(_a(*p)), _NORMAL, (V, V, PD), 2, "symmetric"
-    ),
-    Formula(
-        "normal, precision", _precision,
-        lambda x, mu, P: 0.5 * (jnp.linalg.inv(P) - jnp.outer(x - mu, x - mu)), _NORMAL, (V, V, PD), 2, "full",
+        "normal, precision",
+        _precision,
+        lambda x, mu, P: 0.5 * (jnp.linalg.inv(P) - jnp.outer(x - mu, x - mu)),
+        _NORMAL,
+        (V, V, PD),
+        2,
+        "full",
     ),
     Formula("normal, cholesky", _cholesky, _cholesky_gradient, _NORMAL, (V, V, LowerTriangular()), 2),
     Formula("normal, sample", _batch, _batch_gradient, ((7, 3), (3,), (3, 3)), (General(), V, PD), 2, "full"),
     Formula(
-        "normal, density", lambda *p: jnp.exp(_normal(*p)), lambda *p: _a(*p) * jnp.exp(_normal(*p)),
-        _NORMAL, (V, V, PD), 2, "full",
+        "normal, density",
+        lambda *p: jnp.exp(_normal(*p)),
+        lambda *p: _a(*p) * jnp.exp(_normal(*p)),
+        _NORMAL,
+        (V, V, PD),
+        2,
+        "full",
     ),
     Formula("wishart, argument", _wishart, _wishart_w, ((3, 3), (3, 3), ()), (PD, PD, Positive()), 0, "full"),
     Formula("wishart, scale", _wishart, _wishart_v, ((3, 3), (3, 3), ()), (PD, PD, Positive()), 1, "full"),
@@ -177,11 +183,13 @@ FORMULAS: tuple[Formula, ...] = (
     Formula("matrix normal, columns", _matrix_normal, _matrix_normal_v, _MATRIX, _MATRIX_DOMAINS, 3, "full"),
     Formula("log det, general", _logdet, lambda X: jnp.linalg.inv(X).T, ((3, 3),), (General(),), 0),
     Formula(
-        "trace of a product, general", lambda X, A: jnp.trace(A @ jnp.linalg.inv(X)),
-        lambda X, A: -(jnp.linalg.inv(X) @ A @ jnp.linalg.inv(X)).T, ((3, 3), (3, 3)), (General(), General()), 0,
+        "trace of a product, general",
+        lambda X, A: jnp.trace(A @ jnp.linalg.inv(X)),
+        lambda X, A: -(jnp.linalg.inv(X) @ A @ jnp.linalg.inv(X)).T,
+        ((3, 3), (3, 3)),
+        (General(), General()),
+        0,
     ),
-    Formula(
-        "normal, Hessian in the mean", _normal, _minus_precision, _NORMAL, (V, V, PD), 1, None, 2
-    ),
+    Formula("normal, Hessian in the mean", _normal, _minus_precision, _NORMAL, (V, V, PD), 1, None, 2),
     Formula("normal, Hessian in the covariance", _normal, _hessian, _NORMAL, (V, V, PD), 2, "full", 2),
 )

@@ -168,8 +168,12 @@ THREADS = {
     ),
     "the splatting kernel's off-diagonal of the conic": (
         lambda: verify_gradient(
-            _conic, _conic_gradient, np.array([[2.0, 0.3], [0.3, 1.0]]), np.array([1.0, 2.0]),
-            domains=(PD, Vector()), convention="symmetric",
+            _conic,
+            _conic_gradient,
+            np.array([[2.0, 0.3], [0.3, 1.0]]),
+            np.array([1.0, 2.0]),
+            domains=(PD, Vector()),
+            convention="symmetric",
         ),
         Kind.OTHER_CONVENTION,
         "Entry [2,1]: yours -1, the partial -2",

@@ -40,8 +40,12 @@ def test_no_conditioning_hides_a_mutant_or_raises_a_false_alarm(formula):
     function = None
     for condition in (1.0, 10.0, 1e4, 1e6, 1e8):
         truth = establish(
-            formula.f, [formula.point(n, condition) for n in range(12)],
-            arguments=arguments, subject=subject, order=formula.order, fresh=False,
+            formula.f,
+            [formula.point(n, condition) for n in range(12)],
+            arguments=arguments,
+            subject=subject,
+            order=formula.order,
+            fresh=False,
         )
         function = function or ClaimFunction(formula.derivative, truth)
         values = read_claim(truth, formula.derivative, function=function)

@@ -14,7 +14,7 @@ from gdiff.diagnosis.fit import terms
 from gdiff.diagnosis.fit import written as written
 from gdiff.diagnosis.kinds import Diagnosis as Diagnosis
 from gdiff.diagnosis.kinds import Kind as Kind
-from gdiff.diagnosis.rules import BEFORE_TERMS, FIRST, unknown
+from gdiff.diagnosis.rules import BEFORE_TERMS, FIRST, by_a_hair, unknown
 from gdiff.diagnosis.rules import convention_message as convention_message
 
 
@@ -22,6 +22,9 @@ def diagnose(case: Case) -> Diagnosis:
     """The first suspicion whose undoing makes the claim hold at every point; `unknown` when there is none."""
     asked = list(case.conventions)
     others: list[str | None] = [] if asked == [None] else [c for c in ("full", "symmetric") if c not in asked]
+    nearly = by_a_hair(case)
+    if nearly is not None:
+        return nearly
     for rules, conventions in ((FIRST, others), (BEFORE_TERMS, asked), (BEFORE_TERMS, others)):
         for rule in rules:
             for convention in conventions:

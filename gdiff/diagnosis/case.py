@@ -25,6 +25,7 @@ class Sample:
     arguments: Mapping[str, np.ndarray]
     value: np.ndarray  # f there, flattened
     fresh: bool = True  # False where library terms are fitted, True where they are confirmed
+    entry_bound: np.ndarray | None = None  # (first, second): the bound on the entries themselves, where there is one
     by_rows: np.ndarray | None = None  # the claim, its coordinates read row by row
     swapped: Mapping[str, np.ndarray] = field(default_factory=dict)  # the claim with one argument inverted
 
@@ -46,6 +47,7 @@ class Case:
     count: int | None = None  # the number of observations, where an argument has a leading axis of them
     terms: Sequence[tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]] = ()
     structures: Mapping[str, str] = field(default_factory=dict)  # by argument, as the library of terms knows them
+    is_printed: bool = False  # numbers read from text, which have so many digits
     support: Sequence[Sample] = ()  # the truth at points where the claim was not evaluated: `claimed` is NaN there
     memory: dict[Any, Any] = field(default_factory=dict, compare=False)  # what was found about the truth, not the claim
 
@@ -82,9 +84,13 @@ class Case:
                 bound = bound * amplified[n]
                 if not np.max(bound, initial=0.0) <= _TELLING * np.max(np.abs(sample.components(sample.truth))):
                     continue
-            error = np.abs(sample.components(self.frobenius(tensor, convention) - sample.truth))
-            if not np.all(error <= bound):
+            difference = self.frobenius(tensor, convention) - sample.truth
+            if not np.all(np.abs(sample.components(difference)) <= bound):
                 return False
+            if sample.entry_bound is not None:
+                larger = _SLACK * sample.entry_bound * (1.0 if amplified is None else amplified[n])
+                if not np.all(np.abs(difference) <= larger):
+                    return False
             telling += 1
         return 2 * telling >= max(len(self.samples), 1)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from gdiff.diagnosis.case import Case, Sample, evidence, fraction, simple_fraction
 from gdiff.diagnosis.kinds import Diagnosis, Kind
-from gdiff.diagnosis.library import Term, stages
+from gdiff.diagnosis.library import Term, determinants, stages, times
 from gdiff.tolerance import question
 
 _MOST = 6  # terms in a fit
@@ -63,7 +63,8 @@ def _design(case: Case, samples: Sequence[Sample], terms: Sequence[Term], conven
             continue
         unit = column / length
         lead = unit[np.argmax(np.abs(unit) > 0.5 * np.max(np.abs(unit)))]
-        key = np.round(unit * np.sign(lead), 9).tobytes()  # terms that coincide here: the first, simplest, stays
+        # terms that coincide here: the first, simplest, stays; + 0 because -0 has other bytes than 0
+        key = (np.round(unit * np.sign(lead), 9) + 0.0).tobytes()
         if key in seen:
             continue
         seen.add(key)
@@ -102,9 +103,7 @@ def _solve(
     return None
 
 
-def _coefficients(
-    design: _Design, wanted: np.ndarray, chosen: Sequence[int], exact: float
-) -> dict[int, float] | None:
+def _coefficients(design: _Design, wanted: np.ndarray, chosen: Sequence[int], exact: float) -> dict[int, float] | None:
     """Least squares on the chosen terms, near-zero ones left out, simple fractions made exact."""
     if not chosen:
         return {}
@@ -189,7 +188,13 @@ def _claimed_terms(
     forced = [i for i, t in enumerate(design.terms) if t.text in names]
     if len(forced) and np.linalg.matrix_rank(design.matrix[:, forced], tol=1e-9) < len(forced):
         return None
-    found = _solve(design, wanted, _noise(fits), forced, 1 if len(fits) == 1 else 3)
+    most = 1 if len(fits) == 1 else 3
+    found = _solve(design, wanted, _noise(fits), forced, most)
+    if found is None:  # |S| for log|S|: true terms times a determinant
+        slips = [times(t, *factor) for t in true for factor in determinants(case)]
+        design = _design(case, fits, [*true, *slips], convention)
+        forced = [i for i, t in enumerate(design.terms) if t.text in names]
+        found = _solve(design, wanted, _noise(fits), forced, most) if slips else None
     if found is None:
         return None
     simple = all(simple_fraction(c) is not None for c in found.values())
@@ -204,7 +209,8 @@ def _signed(coefficient: float, text: str) -> str:
 
 
 def _plain(coefficient: float, text: str) -> str:
-    return f"{fraction(coefficient)}*{text}"
+    size = fraction(coefficient)
+    return f"{size[:-1]}{text}" if size in ("1", "-1") and text[:1].isdigit() else f"{size}*{text}"
 
 
 def _log_det_text(case: Case, term: Term) -> bool:
@@ -263,13 +269,18 @@ def _exchanged(case: Case, missing: list[tuple[Term, float]], surplus: list[tupl
     (lost, a), (extra, b) = missing[0], surplus[0]
     if abs(a - b) > _SAME * abs(a):
         return None
+    for text, _ in determinants(case):
+        if extra.factors == (*lost.factors, text):
+            name = text.removeprefix("det(").removesuffix(")")
+            return Diagnosis(
+                Kind.WRONG_COEFFICIENT,
+                f"{_label(case, lost)} is {text} times what it should be: you have {_plain(b, extra.text)}, the "
+                f"derivative has {_plain(a, lost.text)}. That is the derivative of |{name}|, not of log|{name}|.",
+            )
     for name in case.samples[0].arguments:
         for wrong, right in ((name, f"inv({name})"), (f"inv({name})", name)):
             swapped = extra.text.replace(wrong, "\0")
-            undone = [
-                "".join(pieces)
-                for pieces in _replacements(swapped, right, wrong)
-            ]
+            undone = ["".join(pieces) for pieces in _replacements(swapped, right, wrong)]
             if lost.text in undone:
                 return Diagnosis(
                     Kind.INVERSE_EXCHANGED,
@@ -354,7 +365,8 @@ def _in_terms(case: Case, convention: str | None) -> tuple[int, Diagnosis] | Non
         return None
     where = f"{len(fresh)} fresh points" if any(s.fresh for s in case.samples) else "the point given"
     found = evidence(
-        case, convention,
+        case,
+        convention,
         changes=len(missing) + len(surplus) + len(wrong),
         claimed_terms={t: c for t, (_, c) in have.items()},
         true_terms={t: c for t, (_, c) in want.items()},

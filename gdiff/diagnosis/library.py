@@ -174,9 +174,19 @@ def _flat(compute: Callable[[Sample], np.ndarray]) -> Callable[[Sample], np.ndar
     return lambda s: compute(s).reshape(1, -1)
 
 
-def _times(term: Term, text: str, factor: Callable[[Sample], float]) -> Term:
+def times(term: Term, text: str, factor: Callable[[Sample], float]) -> Term:
     joined = f"{term.text}{text}" if text.startswith("/") else f"{text}*{term.text}"
     return Term(joined, lambda s: factor(s) * term.compute(s), (*term.factors, text))
+
+
+def determinants(case: Case) -> list[tuple[str, Callable[[Sample], float]]]:
+    """det(S) for every square argument."""
+    shapes = {name: np.shape(a) for name, a in case.samples[0].arguments.items()}
+    return [
+        (f"det({name})", lambda s, name=name: float(np.linalg.det(s.arguments[name])))  # type: ignore[misc]
+        for name, shape in shapes.items()
+        if len(shape) == 2 and shape[0] == shape[1]
+    ]
 
 
 def _scalar_factors(case: Case, factors: Sequence[_Factor]) -> list[tuple[str, Callable[[Sample], float]]]:
@@ -305,10 +315,29 @@ def _cross(
     return compute
 
 
+def cut(text: str) -> tuple[str, ...]:
+    """The factors of a product in gdiff's notation: its text cut at `*` outside brackets.
+
+    >>> cut("inv(S)*x*x'*had(A*B, I)")
+    ('inv(S)', 'x', "x'", 'had(A*B, I)')
+    """
+    out, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        depth += (c in "([") - (c in ")]")
+        if c == "*" and depth == 0:
+            out.append(text[start:i])
+            start = i + 1
+    return (*out, text[start:])
+
+
 def stages(case: Case) -> Iterator[list[Term]]:
     """Libraries to try, small ones first: the caller's own terms, then products, longer ones, scalar factors."""
     own = [
-        Term(text, (lambda s, c=compute: np.asarray(c(s.arguments), dtype=float).reshape(case.first.size, -1)))  # type: ignore[misc]
+        Term(
+            text,
+            lambda s, c=compute: np.asarray(c(s.arguments), dtype=float).reshape(case.first.size, -1),  # type: ignore[misc]
+            cut(text),
+        )
         for text, compute in case.terms
     ]
     if own:
@@ -317,7 +346,7 @@ def stages(case: Case) -> Iterator[list[Term]]:
         second = own + _second_order(case, False)
         yield second
         with_value = [("f", lambda s: float(s.value[0]))]
-        yield second + [_times(t, *f) for t in second for f in with_value]
+        yield second + [times(t, *f) for t in second for f in with_value]
         return
     if case.first.size != 1:
         return
@@ -334,12 +363,14 @@ def stages(case: Case) -> Iterator[list[Term]]:
         small = _first_order(case, raw, 4)[:60]
         scalars = _scalar_factors(case, factors)
         if scalars:
-            once = [_times(t, *f) for t in small for f in scalars]
+            once = [times(t, *f) for t in small for f in scalars]
             products = [
-                _times(_times(t, *f), *g)
-                for t in small for f in scalars for g in scalars
+                times(times(t, *f), *g)
+                for t in small
+                for f in scalars
+                for g in scalars
                 if f[0][0] != "/" and g[0].startswith("/(") and f[0] in g[0]
             ]
             yield own + small + once
             yield own + small + once + products
-        yield own + [_times(t, "f", lambda s: float(s.value[0])) for t in small] + small
+        yield own + [times(t, "f", lambda s: float(s.value[0])) for t in small] + small

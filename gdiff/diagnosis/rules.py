@@ -59,9 +59,7 @@ def convention_message(case: Case, held: str) -> str:
 def _not_finite(case: Case, convention: str | None) -> Diagnosis | None:
     for sample in case.samples:
         if not np.all(np.isfinite(sample.claimed)):
-            return Diagnosis(
-                Kind.UNKNOWN, "the claim is not finite where the function is.", evidence(case, convention)
-            )
+            return Diagnosis(Kind.UNKNOWN, "the claim is not finite where the function is.", evidence(case, convention))
     return None
 
 
@@ -90,17 +88,17 @@ def _transpose(case: Case, convention: str | None) -> Diagnosis | None:
         if not case.holds(tensors, convention):
             continue
         name = case.name
+        found = evidence(case, convention, instead="the transpose")
         if what == "sides":
             message = "the transpose of the derivative: rows are the outputs, columns the entries of the argument."
         else:
-            advice = (
-                ""
-                if case.conventions != (None,)
-                else f" The two agree only for symmetric {name}; if yours is, add `--symmetric {name}` "
-                "(in Python `domains=PositiveDefinite()`), and your formula holds."
-            )
-            message = f"the transpose of the derivative: its transpose holds.{advice}"
-        return Diagnosis(Kind.TRANSPOSE, message, evidence(case, convention, instead="the transpose"))
+            message = "the transpose of the derivative: its transpose holds."
+            if case.conventions == (None,):  # whether that is so, only a symmetric argument can show
+                found["if_symmetric"] = (
+                    f"The two agree only for symmetric {name}; if yours is, add `--symmetric {name}` "
+                    "(in Python `domains=PositiveDefinite()`), and your formula holds."
+                )
+        return Diagnosis(Kind.TRANSPOSE, message, found)
     return None
 
 
@@ -110,7 +108,11 @@ def _scaled(case: Case, convention: str | None) -> float | None:
     if ratio is None or ratio == 0 or not np.isfinite(ratio):
         return None
     for value in (float(Fraction(ratio).limit_denominator(24)), *_counts(case), ratio):  # the simple one that holds
-        if value and isclose(value, ratio, rel_tol=0.05) and case.holds([c / value for c in case.claimed], convention):
+        if (
+            value not in (0, 1)
+            and isclose(value, ratio, rel_tol=0.05)
+            and case.holds([c / value for c in case.claimed], convention)
+        ):
             return value
     return None
 
@@ -153,7 +155,12 @@ def _factor(case: Case, convention: str | None) -> Diagnosis | None:
     if counted is not None:
         return Diagnosis(*counted, found)
     why = {2.0: ": a lost 1/2", 0.5: ": a 1/2 too many, or one of two equal halves forgotten"}.get(abs(ratio), "")
-    return Diagnosis(Kind.FACTOR, f"every entry is {fraction(ratio)} times the derivative{where}{why}.", found)
+    return Diagnosis(Kind.FACTOR, f"every entry is {_multiple(ratio)} times the derivative{where}{why}.", found)
+
+
+def _multiple(ratio: float) -> str:
+    """A ratio in words that never round to 1."""
+    return f"1 {'+' if ratio > 1 else '-'} {abs(ratio - 1):.1g}" if isclose(ratio, 1, rel_tol=1e-6) else fraction(ratio)
 
 
 def _classes(case: Case) -> np.ndarray:
@@ -178,18 +185,18 @@ def _diagonal_or_not(case: Case, convention: str | None) -> Diagnosis | None:
             if ratios[level] is None:
                 return None
     on, off = ratios.get(0, 1.0), ratios.get(1, 1.0)
+    if on == off:
+        return None
     where = "" if convention is None else _in_convention(case, convention)
     found = evidence(case, convention, on_diagonal=on, off_diagonal=off)
     if on == 1.0 and off is not None:
         why = {2.0: ": each pair was counted twice", 0.5: ": only one of each pair was counted"}.get(off, "")
         if any(isclose(abs(off), r, rel_tol=1e-3) for r in (sqrt(2), sqrt(0.5))):
             why = ": derivatives along unit directions of the symmetric matrices carry the root of two"
-        times = "zero" if off == 0 else f"{fraction(off)} times the derivative"
-        return Diagnosis(
-            Kind.OFF_DIAGONAL_FACTOR, f"right on the diagonal, off it {times}{where}{why}.", found
-        )
+        times = "zero" if off == 0 else f"{_multiple(off)} times the derivative"
+        return Diagnosis(Kind.OFF_DIAGONAL_FACTOR, f"right on the diagonal, off it {times}{where}{why}.", found)
     if off == 1.0 and on is not None:
-        times = "zero" if on == 0 else f"{fraction(on)} times the derivative"
+        times = "zero" if on == 0 else f"{_multiple(on)} times the derivative"
         return Diagnosis(
             Kind.DIAGONAL_FACTOR,
             f"right off the diagonal, on it {times}{where}: look at the term with ∘I.",
@@ -203,9 +210,7 @@ def _class_holds(case: Case, convention: str | None, mask: np.ndarray, ratio: fl
     targets = case.targets(convention)
     if ratio == 0:
         return all(not np.any(c * mask) for c in case.claimed)
-    return case.holds(
-        [np.where(mask, c / ratio, t) for c, t in zip(case.claimed, targets, strict=True)], convention
-    )
+    return case.holds([np.where(mask, c / ratio, t) for c, t in zip(case.claimed, targets, strict=True)], convention)
 
 
 def _one_triangle(case: Case, convention: str | None) -> Diagnosis | None:
@@ -290,10 +295,7 @@ def _density(case: Case, convention: str | None) -> Diagnosis | None:
             "this is the derivative of the logarithm of the function: multiply by the function itself.",
         ),
         (
-            [
-                c / np.exp(v) if known else t
-                for c, v, t, known in zip(case.claimed, values, targets, told, strict=True)
-            ],
+            [c / np.exp(v) if known else t for c, v, t, known in zip(case.claimed, values, targets, told, strict=True)],
             "this is the derivative of the exponential of the function, the density and not its log: divide by the "
             "density.",
         ),
@@ -329,6 +331,32 @@ def _inverse(case: Case, convention: str | None) -> Diagnosis | None:
                     "covariance for precision.",
                     evidence(case, convention),
                 )
+    return None
+
+
+def by_a_hair(case: Case) -> Diagnosis | None:
+    """A claim so near the derivative that a correction which changes nothing would seem to mend it."""
+    for convention in case.conventions:
+        if not case.holds(case.claimed, convention):
+            continue
+        shares = []
+        for sample, target in zip(case.samples, case.targets(convention), strict=True):
+            error = np.abs(sample.components(case.frobenius(sample.claimed - target, convention)))
+            shares.append(float(np.max(error / np.maximum(sample.bound, np.finfo(float).tiny), initial=0.0)))
+        nth = int(np.argmax(shares))
+        worst = worst_entry(case, convention, case.samples[nth])
+        what = f"entry {worst['entry']}" if worst["entry"] else "it"
+        how = "what the digits allow" if case.is_printed else "what rounding explains"
+        times = (
+            f"is off by {number(shares[nth], 2)} times {how}"
+            if shares[nth] > 1
+            else "is off by a little more than rounding"
+        )
+        return Diagnosis(
+            Kind.UNKNOWN,
+            f"{what} {times}: yours {number(worst['claimed'], 9)}, the derivative {number(worst['true'], 9)}.",
+            evidence(case, convention),
+        )
     return None
 
 

@@ -25,12 +25,12 @@ _dmu = Argument("dmu", Vector(), ("d",))
 _ds = Argument("dS", Symmetric(), ("d", "d"))
 
 
-def _hessian_vector_product(rows, mu, s, dmu, ds):  # type: ignore[no-untyped-def]
+def _hessian_vector_product(rows, mu, s, dmu, ds):
     _, (dg, da) = jax.jvp(jax.grad(lambda m, c: log_likelihood(rows, m, c), (0, 1)), (mu, s), (dmu, ds))
     return jnp.concatenate([dg, ((da + da.T) / 2).T.reshape(-1)])
 
 
-def _cross_block(rows, mu, s):  # type: ignore[no-untyped-def]
+def _cross_block(rows, mu, s):
     g, theta = through_vech(lambda m, c: log_likelihood(rows, m, c), mu, s)
     return jax.hessian(g)(theta)[: len(mu), len(mu) :]
 
@@ -64,7 +64,8 @@ CLAIMS = (
         title="score of the covariance in its distinct entries, B",
         statement=(
             r"\frac{\partial \log f}{\partial \Sigma} = B = 2A - A \circ I"
-            r" = -\tfrac12 (2\Sigma^{-1} - \Sigma^{-1} \circ I - 2 Q + Q \circ I), \quad Q = \Sigma^{-1} r r^\top \Sigma^{-1}"
+            r" = -\tfrac12 (2\Sigma^{-1} - \Sigma^{-1} \circ I - 2 Q + Q \circ I),"
+            r" \quad Q = \Sigma^{-1} r r^\top \Sigma^{-1}"
         ),
         function=log_likelihood,
         derivative=lambda v, m, s: closed_form.score(v, m, s, "symmetric").cov,

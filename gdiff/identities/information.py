@@ -24,14 +24,14 @@ _mu = Argument("mu", Vector(), ("d",), "mean")
 _truth = Argument("S", PositiveDefinite(), ("d", "d"), "covariance")
 
 
-def _expected_outer_product(mu, s):  # type: ignore[no-untyped-def]
+def _expected_outer_product(mu, s):
     """E[score score'] in (mu, vech Sigma), the score by autodiff, the expectation by quadrature."""
     d = len(mu)
     z = jnp.asarray(np.array(list(itertools.product(_NODES, repeat=d))).reshape(-1, d))
     w = jnp.asarray(np.array(list(itertools.product(_WEIGHTS / _WEIGHTS.sum(), repeat=d))).prod(axis=1))
     points = mu + z @ jnp.linalg.cholesky(s).T
 
-    def score(v):  # type: ignore[no-untyped-def]
+    def score(v):
         g, theta = through_vech(lambda m, c: log_likelihood(v, m, c), mu, s)
         return jax.grad(g)(theta)
 
@@ -39,19 +39,19 @@ def _expected_outer_product(mu, s):  # type: ignore[no-untyped-def]
     return (scores * w[:, None]).T @ scores
 
 
-def _expected_hessian(mu, s):  # type: ignore[no-untyped-def]
+def _expected_hessian(mu, s):
     """-E[Hessian] in (mu, vech Sigma): log f is linear in x - mu and its square, of expectations 0 and Sigma."""
     expected = jax.lax.stop_gradient(s)
     center = jax.lax.stop_gradient(mu)
 
-    def expected_log_density(m, c):  # type: ignore[no-untyped-def]
+    def expected_log_density(m, c):
         return log_likelihood(center, m, c) - jnp.trace(jnp.linalg.solve(c, expected)) / 2
 
     g, theta = through_vech(expected_log_density, mu, s)
     return -jax.hessian(g)(theta)
 
 
-def _full(m, d):  # type: ignore[no-untyped-def]
+def _full(m, d):
     """N H N in (mu, vec Sigma) from D' H D: a pair off the diagonal shares its derivative."""
     pairs = [(i, j) for j in range(d) for i in range(j, d)]
     q = np.zeros((d + d * d, d + len(pairs)))
@@ -61,28 +61,28 @@ def _full(m, d):  # type: ignore[no-untyped-def]
     return q @ m @ q.T
 
 
-def _natural_gradient(rows, mu, s):  # type: ignore[no-untyped-def]
+def _natural_gradient(rows, mu, s):
     g, theta = through_vech(lambda m, c: log_likelihood(rows, m, c), mu, s)
     return jnp.linalg.solve(_expected_outer_product(mu, s), jax.grad(g)(theta))
 
 
-def _natural_gradient_claim(rows, mu, s):  # type: ignore[no-untyped-def]
+def _natural_gradient_claim(rows, mu, s):
     score: Score = closed_form.score(rows, mu, s)
     step = closed_form.natural_gradient(score, s)
     d = len(mu)
     return jnp.concatenate([step.mean, jnp.stack([step.cov[i, j] for j in range(d) for i in range(j, d)])])
 
 
-def _hessian_in_mean(rows, mu, s):  # type: ignore[no-untyped-def]
+def _hessian_in_mean(rows, mu, s):
     return jax.hessian(lambda m: log_likelihood(rows, m, s))(mu)
 
 
-def _hessian_at_maximum(mu, s):  # type: ignore[no-untyped-def]
+def _hessian_at_maximum(mu, s):
     """The Hessian in (mu, vech Sigma) for a sample whose mean is mu and whose covariance is Sigma."""
     return -_expected_hessian(mu, s)
 
 
-def _hessian_anywhere(rows, mu, s):  # type: ignore[no-untyped-def]
+def _hessian_anywhere(rows, mu, s):
     g, theta = through_vech(lambda m, c: log_likelihood(rows, m, c), mu, s)
     return jax.hessian(g)(theta)
 

@@ -23,16 +23,16 @@ _w = Argument("W", Symmetric(), ("d", "d"))
 _square = Argument("B", General(), ("d", "d"))
 
 
-def _trace_form(s, t):  # type: ignore[no-untyped-def]
+def _trace_form(s, t):
     return jnp.trace(jnp.linalg.solve(s, t))
 
 
-def _trace_form_full(s, t):  # type: ignore[no-untyped-def]
+def _trace_form_full(s, t):
     p = jnp.linalg.inv(s)
     return -p @ t @ p
 
 
-def _trace_form_symmetric(s, t):  # type: ignore[no-untyped-def]
+def _trace_form_symmetric(s, t):
     a = _trace_form_full(s, t)
     return 2 * a - a * jnp.eye(len(a))
 

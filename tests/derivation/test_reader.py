@@ -186,4 +186,4 @@ def test_numbers_that_brackets_multiply_are_bounded():
 
 def test_text_is_text():
     with pytest.raises(TypeError, match="want text"):
-        parse(3)  # type: ignore[arg-type]
+        parse(3)
