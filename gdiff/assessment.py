@@ -111,15 +111,22 @@ def _assess_group(
     return [Assessment(entry, combine(part), seconds) for entry, part in zip(group, parts, strict=True)]
 
 
-def establish_at(entry: Claim, point: Sequence[np.ndarray], seed: int = 0, *, fresh: bool = True) -> Truth:
-    """The truth about an entry's derivative at one point and, if `fresh`, at others of its shapes."""
+def establish_at(
+    entry: Claim,
+    point: Sequence[np.ndarray],
+    seed: int = 0,
+    *,
+    others: Sequence[Sequence[np.ndarray]] = (),
+    fresh: bool = True,
+) -> Truth:
+    """The truth about an entry's derivative at one point, at `others`, and, if `fresh`, at drawn ones of its shapes."""
     domains = tuple(a.domain for a in entry.arguments)
     names = [a.name for a in entry.arguments]
     if entry.kind != "value":
         wrt = entry.wrt[0] if len(entry.wrt) == 1 else entry.wrt
         return establish(
             entry.function,
-            [point],
+            [point, *others],
             argnums=wrt,
             domains=domains,
             order=entry.order,
@@ -133,7 +140,7 @@ def establish_at(entry: Claim, point: Sequence[np.ndarray], seed: int = 0, *, fr
     weight = np.ones(shape)
     return establish(
         lambda w, *args: jnp.sum(w * entry.function(*args)),
-        [(weight, *point)],
+        [(weight, *p) for p in (point, *others)],
         domains=(General() if len(shape) > 1 else Vector(), *domains),
         seed=seed,
         names=["w", *names],

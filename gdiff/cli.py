@@ -20,8 +20,8 @@ HOLDS, REFUTED, BAD_INPUT, INCONCLUSIVE = 0, 1, 2, 3
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit."""
-    # jaxlib 0.10's batched LAPACK calls block a worker of XLA's pool while they wait for another: with as few of them as
-    # two cores have, two such calls in one program can wait for each other for ever. More workers, no deadlock.
+    # A batched LAPACK call of jaxlib 0.10 blocks one worker of XLA's pool while it waits for the others: with two
+    # workers, as on two cores, two such calls in one program can wait for each other for ever.
     os.environ.setdefault("PJRT_NPROC", str(max(16, os.cpu_count() or 1)))
     arguments = _parser().parse_args(_protect(sys.argv[1:] if argv is None else argv))
     try:
@@ -150,6 +150,7 @@ def _exit_status(assessments: "Sequence[Assessment]") -> int:
 def _add_list(commands: Any) -> None:
     lists = commands.add_parser("list", help="what the catalogue holds", description=_run_list.__doc__)
     lists.add_argument("words", nargs="*", metavar="WORD", help="only entries with all these words")
+    lists.add_argument("--markdown", action="store_true", help="as a table for a document")
     lists.set_defaults(run=_run_list)
 
 
@@ -161,7 +162,8 @@ def _run_list(arguments: argparse.Namespace) -> int:
     found = catalogue.search(" ".join(arguments.words))
     if not found:
         raise ValueError(f"no identity has the words {' '.join(arguments.words)!r}; `gdiff list` shows them all.")
-    print(list_table(found).text(_width(sys.stdout)))
+    table = list_table(found)
+    print(table.markdown() if arguments.markdown else table.text(_width(sys.stdout)))
     return HOLDS
 
 

@@ -160,10 +160,10 @@ def score(
 
     Shapes: mean (d,), cov (d, d). Source: Cookbook 86; 57 and 61 (A); 141 with 138 (B).
 
-    >>> score(jnp.array([1., -2.]), jnp.zeros(2), jnp.eye(2)).cov.tolist()
-    [[0.0, -1.0], [-1.0, 1.5]]
-    >>> score(jnp.array([1., -2.]), jnp.zeros(2), jnp.eye(2), convention="symmetric").cov.tolist()
-    [[0.0, -2.0], [-2.0, 1.5]]
+    >>> score(jnp.array([2., -2.]), jnp.zeros(2), jnp.eye(2)).cov.tolist()
+    [[1.5, -2.0], [-2.0, 1.5]]
+    >>> score(jnp.array([2., -2.]), jnp.zeros(2), jnp.eye(2), convention="symmetric").cov.tolist()
+    [[1.5, -4.0], [-4.0, 1.5]]
     """
     check_convention(convention)
     return apply(_in(_score, convention), positive_definite, *sample_and_matrix(data, mean, "cov", cov))

@@ -2,6 +2,7 @@
 
 import html
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -85,6 +86,12 @@ class Table:
         stream = io.StringIO()
         Console(file=stream, width=width, color_system=None, force_terminal=False).print(self.rich())
         return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+    def markdown(self) -> str:
+        """The table in Markdown, with the marks that it would read escaped."""
+        rows = [self.columns, ["---"] * len(self.columns), *self.rows]
+        escaped = ([re.sub(r"([|*])", r"\\\1", str(cell)) for cell in row] for row in rows)
+        return "\n".join("| " + " | ".join(row) + " |" for row in escaped)
 
     def html(self) -> str:
         """The table as HTML, every cell escaped."""

@@ -46,7 +46,7 @@ def _dot(x: Any, y: Any, *, dimension_numbers: Any, **_: Any) -> Any:
     rows, columns = (int(np.prod(s, dtype=int)) for s in shapes)
     left = x.transpose((*batch_x, *free_x, *summed_x)).reshape(*batch, rows, inner)
     right = y.transpose((*batch_y, *summed_y, *free_y)).reshape(*batch, inner, columns)
-    return np.matmul(left, right).reshape(*batch, *shapes[0], *shapes[1])
+    return np.matmul(left, right).reshape((*batch, *shapes[0], *shapes[1]))
 
 
 def _pad(x: Any, value: Any, *, padding_config: Any) -> Any:
@@ -159,17 +159,18 @@ def _plain(function: Callable[..., Any]) -> Rule:
     return lambda *arrays, **_: function(*arrays)
 
 
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply, "neg": np.negative,
+    "div": np.divide, "pow": np.power, "max": np.maximum, "min": np.minimum, "atan2": np.arctan2,
+    "rsqrt": lambda x: 1 / np.sqrt(x), "is_finite": np.isfinite, "stop_gradient": lambda x: x,
+    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
+    "ge": np.greater_equal, "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
+    "not": np.invert, "copy": lambda x: x, "copy_p": lambda x: x,
+}  # fmt: skip
 RULES: Mapping[str, Rule] = {
     **{name: _plain(getattr(np, name)) for name in ("exp", "expm1", "log", "log1p", "sqrt", "square")},
     **{name: _plain(getattr(np, name)) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "abs")},
-    **{name: _plain(rule) for name, rule in {
-        "add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply, "neg": np.negative,
-        "div": np.divide, "pow": np.power, "max": np.maximum, "min": np.minimum, "atan2": np.arctan2,
-        "rsqrt": lambda x: 1 / np.sqrt(x), "is_finite": np.isfinite, "stop_gradient": lambda x: x,
-        "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
-        "ge": np.greater_equal, "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
-        "not": np.invert, "copy": lambda x: x, "copy_p": lambda x: x,
-    }.items()},
+    **{name: _plain(function) for name, function in _FUNCTIONS.items()},
     "sign": lambda x, **_: np.where(np.isnan(x) | (x == 0), x, np.sign(x)),  # the sign of zero stays
     "integer_pow": lambda x, *, y: x ** np.asarray(y, x.dtype) if y >= 0 else 1 / x ** np.asarray(-y, x.dtype),
     "select_n": _select,
@@ -203,7 +204,7 @@ FLOATS_ONLY = {"div", "pow", "sign", "integer_pow"}
 
 
 def is_plain(name: str, arguments: Sequence[Any], parameters: Mapping[str, Any]) -> bool:
-    """Whether there is a rule, and it is the primitive's meaning here: real, integer or boolean arrays, small matrices."""
+    """Whether there is a rule, and it is the primitive's meaning here: real, integer, boolean; small matrices."""
     if name not in RULES or not all(isinstance(a, np.ndarray) and a.dtype.kind in "fbiu" for a in arguments):
         return False
     if name == "select_n":

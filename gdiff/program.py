@@ -1,12 +1,12 @@
 """A JAX function as a program that runs at once, primitive by primitive, in NumPy: nothing of it is compiled.
 
-Judging evaluates thousands of small formulas a few times each, and compiling one takes longer than running it so often.
-Plain primitives have a rule here, in float64 arithmetic as exact as XLA's; any other is handed to JAX, which compiles it
-for itself and keeps it for every program that uses it again.
+Judging evaluates many small formulas a few times each, and compiling one takes longer than running it so often. Plain
+primitives have a rule in NumPy, as exact as XLA's; any other is handed to JAX, which compiles that one and keeps it for
+every program that uses it again.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -39,6 +39,10 @@ def _called(equation: JaxprEqn, arguments: Sequence[Any]) -> tuple[Any, Sequence
     return None
 
 
+def _dtype(v: Any) -> Any:
+    return v.aval.dtype
+
+
 def _host(value: Any) -> Any:
     """As a NumPy array, where it is one of plain numbers."""
     dtype = getattr(value, "dtype", None)
@@ -53,14 +57,14 @@ def _apply(equation: JaxprEqn, arguments: Sequence[Any]) -> list[Any]:
     if is_plain(name, arguments, equation.params):
         out = RULES[name](*arguments, **equation.params)
         several = out if equation.primitive.multiple_results else [out]
-        return [np.asarray(x, v.aval.dtype) for x, v in zip(several, equation.outvars, strict=True)]
+        return [np.asarray(x, _dtype(v)) for x, v in zip(several, equation.outvars, strict=True)]
     bound = equation.primitive.get_bind_params(equation.params)
     functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # before and after JAX 0.10
     out = equation.primitive.bind(*functions, *arguments, **parameters)
     return [_host(x) for x in (out if equation.primitive.multiple_results else [out])]
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _last_uses(program: Jaxpr) -> list[list[Any]]:
     """By equation, the variables that nothing after it needs."""
     kept = {v for v in program.outvars if not isinstance(v, Literal)}
@@ -74,13 +78,12 @@ def _last_uses(program: Jaxpr) -> list[list[Any]]:
 
 def run(program: ClosedJaxpr | Jaxpr, arguments: Sequence[Any]) -> list[Any]:
     """The outputs of a program at these arguments."""
-    closed = isinstance(program, ClosedJaxpr)
-    jaxpr, constants = (program.jaxpr, program.consts) if closed else (program, ())
+    jaxpr, constants = (program.jaxpr, program.consts) if isinstance(program, ClosedJaxpr) else (program, ())
     known = dict(zip(jaxpr.constvars, map(_host, constants), strict=True))
     known |= dict(zip(jaxpr.invars, arguments, strict=True))
 
     def read(v: Any) -> Any:
-        return np.asarray(v.val, v.aval.dtype) if isinstance(v, Literal) else known[v]
+        return np.asarray(v.val, _dtype(v)) if isinstance(v, Literal) else known[v]
 
     for equation, done in zip(jaxpr.eqns, _last_uses(jaxpr), strict=True):
         out = _apply(equation, [read(v) for v in equation.invars])

@@ -1,13 +1,15 @@
 """The truth about a function's derivative at a set of points, established once; claims are held against it cheaply."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gdiff.arguments import Arguments, read_arguments
 from gdiff.domains import Domain
+from gdiff.frames import BlockTruth, Frame, PointTruth
 from gdiff.layouts import Axis
 from gdiff.oracles import (
     DIFFERENCES,
@@ -40,48 +42,6 @@ def _full_size(bases: Leaves) -> Leaves:
 
 class NotEstablished(ValueError):
     """The function has no finite value at enough points of the domains."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Directions of one side of a derivative at a point: the tangent ones first, then the normal ones."""
-
-    matrix: np.ndarray  # (tangent + normal, size)
-    tangent: int
-
-    def reach(self) -> np.ndarray:
-        """How far an error of one in every direction can reach in each entry."""
-        if np.count_nonzero(self.matrix) == len(self.matrix):  # a direction an entry
-            return 1 / np.abs(self.matrix).max(axis=0)
-        return np.abs(np.linalg.pinv(self.matrix)).sum(axis=1)
-
-    def pad(self, array: np.ndarray, axis: int, value: float = 0.0) -> np.ndarray:
-        """Extend an array over the tangent directions to all of them."""
-        widths = [(0, 0)] * array.ndim
-        widths[axis] = (0, len(self.matrix) - self.tangent)
-        return np.pad(array, widths, constant_values=value)
-
-
-@dataclass(frozen=True)
-class BlockTruth:
-    """One block of the derivative at one point."""
-
-    rows: Frame
-    columns: Frame
-    tensor: np.ndarray  # (first, second), Frobenius: projected on the tangent space
-    estimates: Mapping[str, tuple[np.ndarray, np.ndarray]]  # by oracle, value and bound, each (rows, columns)
-    noise: np.ndarray  # how the truth answers to a few units of rounding in the inputs, in absolute units
-    entry_noise: np.ndarray | None = None  # the same for the entries of `tensor`; None for differences alone
-
-
-@dataclass(frozen=True)
-class PointTruth:
-    """One point, with every block of the derivative there."""
-
-    leaves: Leaves
-    value: np.ndarray
-    blocks: tuple[BlockTruth, ...]
-    role: str  # "given", "fit" or "fresh"
 
 
 @dataclass(frozen=True)
@@ -349,9 +309,8 @@ class _Builder:
         if self.order == 1:
             out = []
             for slot, basis in zip(self.arguments.wrt, bases, strict=True):
-                (value, truncation), own = in_small_steps(
-                    lambda h, slot=slot, basis=basis: first_differences(values, point, slot, basis, h), step
-                )
+                differences = partial(first_differences, values, point, slot, basis)
+                (value, truncation), own = in_small_steps(differences, step)
                 bound = tolerance(self.dtype, conditioning=conditioning, step=own, truncation=truncation)
                 out.append((value, np.broadcast_to(bound, value.shape)))
             return out
@@ -359,7 +318,7 @@ class _Builder:
         for slot, basis in zip(self.arguments.wrt, bases, strict=True):
             for e in basis:
                 joint.append(tuple(e if k == slot else np.zeros_like(x) for k, x in enumerate(point)))
-        (value, truncation), step = in_small_steps(lambda h: second_differences(values, point, joint, h), step)
+        (value, truncation), step = in_small_steps(partial(second_differences, values, point, joint), step)
         # the weights of the stencil at half the step, polarised, sum to 36 / step^2: twice that with the safety of 8
         bound = tolerance(self.dtype, conditioning=9 * conditioning, step=step, order=2, truncation=truncation)
         edges = np.cumsum([0] + [len(b) for b in bases])

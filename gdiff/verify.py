@@ -73,12 +73,15 @@ def _verify(
             continue
         if verdict.holds:
             first = tried[0] if tried else None  # what it would be without the hypothesis
-            return replace(verdict, diagnosis=_advised(first)) if first and first.kind is Kind.TRANSPOSE else verdict
+            if first is not None and first.kind is Kind.TRANSPOSE:
+                return replace(verdict, diagnosis=_advised(first))
+            return verdict
         tried.append(verdict)
     if not tried:
         raise ValueError(f"nothing to judge at: {reason}")
     told = _most_telling(tried)
-    if told.kind is Kind.TRANSPOSE and len(attempts) == 1 and "if_symmetric" in told.diagnosis.evidence:
+    advisable = told.diagnosis is not None and "if_symmetric" in told.diagnosis.evidence
+    if advisable and len(attempts) == 1:
         domains = [PositiveDefinite() if i in arguments.wrt else d for i, d in enumerate(arguments.domains)]
         try:
             truth = establish(

@@ -108,25 +108,35 @@ def _importance(
 
 @dataclass(frozen=True)
 class ScoreVerdict:
-    """E[score] = 0 and Bartlett's identity, with p-values."""
+    """E[score] = 0 and Bartlett's identity: with p-values by draws, with the largest gap by exact moments."""
 
     mean: np.ndarray
-    mean_p_value: float
+    mean_p_value: float | None
     information: np.ndarray
     minus_hessian: np.ndarray
-    bartlett_p_value: float
+    bartlett_p_value: float | None
     draws: int
+    gap: float | None = None  # in units of the standard deviations of the scores
+    inconclusive: bool = False
 
     @property
     def holds(self) -> bool:
         """Neither identity is contradicted."""
+        if self.mean_p_value is None or self.bartlett_p_value is None:
+            return not self.inconclusive and self.gap is not None and self.gap <= question()
         return min(self.mean_p_value, self.bartlett_p_value) >= _SIGNIFICANT
 
     def __bool__(self) -> bool:
         return self.holds
 
     def __str__(self) -> str:
-        verdict = "holds" if self.holds else "refuted"
+        verdict = "inconclusive" if self.inconclusive else "holds" if self.holds else "refuted"
+        if self.inconclusive:
+            return f"{verdict}: the score is no quadratic function of the data, so Gaussian moments are not enough."
+        if self.gap is not None:
+            return (
+                f"{verdict}: E[score] = 0 and E[score score'] = -E[Hessian] but for {self.gap:.1e}, by exact moments."
+            )
         return (
             f"{verdict}: E[score] = 0 has p = {self.mean_p_value:.3g}, E[score score'] = -E[Hessian] has "
             f"p = {self.bartlett_p_value:.3g}, by {self.draws} draws."
@@ -135,9 +145,10 @@ class ScoreVerdict:
 
 def verify_score(
     log_density: Callable[..., Any],
-    sampler: Callable[[np.random.Generator, int], Any],
+    sampler: Callable[[np.random.Generator, int], Any] | None,
     theta: Any,
     *,
+    moments: tuple[Any, Any] | None = None,
     score: Callable[..., Any] | None = None,
     draws: int = 20_000,
     seed: int = 0,
@@ -145,20 +156,24 @@ def verify_score(
     """Do E[score] = 0 and E[score score'] = -E[Hessian] hold in theta (p,), under draws from the density?
 
     `log_density(y, theta)` for one y; `sampler(rng, n)` draws n of them at theta. `score(y, theta)` is a claimed score,
-    by default the gradient of log_density. The p-values are those of normal means, the smallest of the entries times
-    their number (Bonferroni), so under the truth they are calibrated from above.
+    by default the gradient of log_density. `moments`, the mean and covariance of a Gaussian y, in place of a sampler:
+    then the expectations are exact, if the score is at most quadratic in y, and there is no p-value. The p-values are
+    those of normal means, the smallest of the entries times their number (Bonferroni), so under the truth they are
+    calibrated from above.
 
-    Raises TypeError for tracers.
+    Raises ValueError without either or with both, TypeError for tracers.
     """
-    refuse_tracers(theta)
+    refuse_tracers((theta, moments))
     theta = np.atleast_1d(np.asarray(theta, dtype=float))
+    if (sampler is None) == (moments is None):
+        raise ValueError("verify_score: wanted a sampler or moments=(mean, cov), one of them.")
+    if moments is not None:
+        return _by_moments(log_density, score, theta, *moments, seed=seed)
+    assert sampler is not None
     y = np.asarray(sampler(np.random.default_rng(seed), draws), dtype=float)
     if len(y) != draws:
         raise ValueError(f"sampler returned {len(y)} draws, wanted {draws}.")
-    own = score or jax.grad(log_density, argnums=1)
-    with judging():
-        scores = np.asarray(jax.jit(jax.vmap(own, (0, None)))(y, theta), dtype=float).reshape(draws, -1)
-        hessians = np.asarray(jax.jit(jax.vmap(jax.hessian(log_density, argnums=1), (0, None)))(y, theta), dtype=float)
+    scores, hessians = _scores(log_density, score, y, theta)
     p = len(theta)
     products = scores[:, :, None] * scores[:, None, :]
     rows, columns = np.tril_indices(p)
@@ -170,6 +185,58 @@ def verify_score(
         -hessians.reshape(draws, p, p).mean(axis=0),
         p_value(gaps),
         draws,
+    )
+
+
+def _scores(
+    log_density: Callable[..., Any], score: Callable[..., Any] | None, y: np.ndarray, theta: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    own, p = score or jax.grad(log_density, argnums=1), len(theta)
+    with judging():
+        scores = np.asarray(jax.jit(jax.vmap(own, (0, None)))(y, theta), dtype=float)
+        hessians = np.asarray(jax.jit(jax.vmap(jax.hessian(log_density, argnums=1), (0, None)))(y, theta), dtype=float)
+    return scores.reshape(len(y), -1), hessians.reshape(len(y), p, p)
+
+
+def _gaussian_points(d: int) -> tuple[np.ndarray, np.ndarray]:
+    """2 d^2 + 1 points and weights whose sums are E over N(0, I) of every polynomial of degree 5 (McNamee, Stenger)."""
+    axis = sqrt(3) * np.eye(d)
+    pairs = [a * axis[i] + b * axis[j] for i in range(d) for j in range(i) for a in (1, -1) for b in (1, -1)]
+    points = np.concatenate([np.zeros((1, d)), axis, -axis, np.reshape(pairs, (-1, d))])
+    counts = (1, 2 * d, len(pairs))
+    return points, np.repeat([1 + d * (d - 7) / 18, (4 - d) / 18, 1 / 36], counts)
+
+
+def _by_moments(
+    log_density: Callable[..., Any], score: Callable[..., Any] | None, theta: np.ndarray, mean: Any, cov: Any, seed: int
+) -> ScoreVerdict:
+    """Exact expectations, twice, with the points rotated: where the two differ the score is not quadratic."""
+    mean = np.asarray(mean, dtype=float)
+    d = mean.size
+    factor = np.linalg.cholesky(np.asarray(cov, dtype=float).reshape(d, d))
+    points, weights = _gaussian_points(d)
+    turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))[0]
+    rules = [(points, weights), (points @ turn, weights)]
+    if d == 1:
+        nodes, own = np.polynomial.hermite_e.hermegauss(5)
+        rules[1] = nodes[:, None], own / np.sum(own)
+    means, products, curvatures = [], [], []
+    for nodes, w in rules:
+        y = (mean.reshape(-1) + nodes @ factor.T).reshape(-1, *mean.shape)
+        scores, hessians = _scores(log_density, score, y, theta)
+        means.append(w @ scores)
+        products.append(np.einsum("n,ni,nj->ij", w, scores, scores))
+        curvatures.append(-np.einsum("n,nij->ij", w, hessians))
+    size = np.sqrt(np.maximum(np.abs(np.diag(products[0])), np.abs(np.diag(curvatures[0]))))
+    size = np.where(size > 0, size, 1.0)
+
+    def largest(gaps: np.ndarray) -> float:
+        return float(np.max(np.abs(gaps) / (np.outer(size, size) if gaps.ndim == 2 else size), initial=0.0))
+
+    apart = max(largest(pair[0] - pair[1]) for pair in (means, products, curvatures))
+    gap = max(largest(means[0]), largest(products[0] - curvatures[0]))
+    return ScoreVerdict(
+        means[0], None, products[0], curvatures[0], None, len(points), gap, inconclusive=not apart <= question()
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdiff.diagnosis import Kind
-from gdiff.domains import General, PositiveDefinite, Vector
+from gdiff.domains import General, Positive, PositiveDefinite, Vector
 from gdiff.oracles import judging
 from gdiff.verify import verify_gradient, verify_hessian, verify_jacobian
 
@@ -251,3 +251,127 @@ def test_evidence_is_at_hand():
 def test_every_kind_explains_itself():
     assert all(len(kind.explanation) > 20 for kind in Kind)
     assert len(Kind) == 17
+
+
+def test_terms_that_coincide_at_symmetric_points_are_one_even_if_a_component_is_minus_zero():
+    def student(x, mu, S, nu):
+        r = x - mu
+        return -(nu + 3) / 2 * jnp.log(1 + r @ jnp.linalg.solve(S, r) / nu) - 0.5 * log_det(S)
+
+    terms = [("inv(S)", lambda a: np.linalg.inv(a["S"])), ("inv(S)'", lambda a: np.linalg.inv(a["S"]).T)]
+    verdict = verify_gradient(
+        student, lambda x, mu, S, nu: -0.5 * jnp.linalg.inv(S), x, x / 2, S, 4.0, argnums=2,  # noqa: ARG005
+        domains=(None, None, PD, None), names=["x", "mu", "S", "nu"], terms=terms,
+    )  # fmt: skip
+    assert verdict.kind is Kind.MISSING_TERM
+    assert set(verdict.diagnosis.evidence["claimed_terms"]) == {"inv(S)"}
+
+
+def test_a_digit_that_is_off_by_a_hair_is_no_transpose():
+    numbers = np.array([[float(f"{v:.7g}") for v in row] for row in array(A)])
+    numbers[1, 0] *= 1.00001
+    verdict = verify_gradient(log_density, numbers, S, x, domains=PD, digits=7)
+    assert verdict.refuted
+    assert verdict.kind is Kind.UNKNOWN
+    numbers[1, 0] = array(A)[1, 0] + 1.2e-7
+    verdict = verify_gradient(log_density, numbers, S, x, domains=PD, digits=7)
+    assert verdict.kind is Kind.UNKNOWN
+    assert verdict.reason.startswith("entry [2,1] is off by 2.")
+    assert "times what the digits allow: yours -0.10916" in verdict.reason
+
+
+def test_no_diagnosis_is_one_times_the_derivative():
+    for slight in (1e-6, 3e-8, -2e-7):
+        claimed = array(A) * (1 + slight)
+        verdict = verify_gradient(log_density, claimed, S, x, domains=PD, convention="full")
+        assert verdict.kind is Kind.FACTOR
+        assert "is 1 times" not in verdict.reason
+
+
+def test_the_callers_terms_have_factors_to_exchange():
+    M = np.array([[1.0, 2.0, 0.3], [0.4, 1.5, -0.2], [0.1, 0.7, 1.1]])
+
+    def f(X, M):
+        return jnp.sum((M.T @ X @ M) ** 3) / 3
+
+    def right(X, M):
+        return M @ (M.T @ X @ M) ** 2 @ M.T
+
+    cube = [
+        ("M*(M'*X*M).^2*M'", lambda a: a["M"] @ (a["M"].T @ a["X"] @ a["M"]) ** 2 @ a["M"].T),
+        ("M'*(M'*X*M).^2*M", lambda a: a["M"].T @ (a["M"].T @ a["X"] @ a["M"]) ** 2 @ a["M"]),
+    ]
+    assert verify_gradient(f, right, S, M, domains=(General(), General())).holds
+    wrong = verify_gradient(
+        f, lambda X, M: M.T @ (M.T @ X @ M) ** 2 @ M, S, M, domains=(General(), General()), terms=cube
+    )
+    assert wrong.kind is Kind.WRONG_ORDER
+    assert "the derivative has 1*M*(M'*X*M).^2*M'" in wrong.reason
+
+
+def test_a_transpose_is_excused_only_where_symmetry_would_mend_it():
+    a, b = x, np.array([0.5, 2.0, -1.0])
+    verdict = verify_gradient(
+        lambda X, a, b: a @ X @ b, lambda X, a, b: jnp.outer(b, a), S, a, b,  # noqa: ARG005
+    )  # fmt: skip
+    assert verdict.refuted
+    assert verdict.kind is Kind.TRANSPOSE
+    assert "if yours is" not in verdict.reason
+    declared = verify_gradient(
+        lambda X, a, b: a @ X @ b,
+        lambda X, a, b: jnp.outer(b, a),
+        S,
+        a,
+        b,
+        domains=(General(), None, None),  # noqa: ARG005
+    )
+    assert "if yours is" not in declared.reason
+    assert "if yours is" in verify_gradient(log_det, jnp.linalg.inv, S).reason
+
+
+def test_a_constant_function_is_said_to_be_flat():
+    def f(S):
+        return jnp.trace(S @ jnp.linalg.inv(S))
+
+    verdict = verify_gradient(f, jnp.zeros_like, S)
+    assert verdict.inconclusive
+    assert "the derivative is zero there, up to rounding" in verdict.explanation
+    assert verify_gradient(f, jnp.linalg.inv, S).refuted
+
+
+def test_a_coefficient_of_one_is_not_written_before_a_number():
+    terms = [("1/(2*s^2)*q", lambda a: a["q"] / (2 * a["s"] ** 2)), ("1/s", lambda a: 1 / a["s"])]
+    verdict = verify_gradient(
+        lambda s, q: -2 * jnp.log(s) - q / (2 * s), lambda s, q: -2 / s - q / (2 * s**2), 1.7, 2.3,
+        domains=(Positive(), Positive()), terms=terms,
+    )  # fmt: skip
+    assert verdict.kind is Kind.WRONG_COEFFICIENT
+    assert "you have -1/(2*s^2)*q, the derivative has 1/(2*s^2)*q" in verdict.reason
+
+
+def test_what_is_wrong_in_every_block_is_said_once():
+    def f(y, mu, S):
+        return log_density(S, y - mu)
+
+    def both(y, mu, S):
+        return jnp.linalg.solve(S, y - mu), A(S, y - mu)
+
+    for wrong, kind in ((-1.0, Kind.SIGN), (0.5, Kind.FACTOR)):
+        verdict = verify_gradient(
+            f, lambda *a, c=wrong: tuple(c * g for g in both(*a)), x, x / 2, S, argnums=(1, 2), domains=(Vector(), PD)
+        )
+        assert verdict.kind is kind
+        assert verdict.reason.startswith("every block: every entry is")
+        assert verdict.reason.count("every entry") == 1
+
+
+def test_the_determinant_for_its_logarithm_is_named():
+    def slip(S, x):
+        return A(S, x) + 0.5 * (1 - jnp.linalg.det(S)) * jnp.linalg.inv(S)
+
+    verdict = verify_gradient(log_density, slip, S, x, domains=PD)
+    assert verdict.kind is Kind.WRONG_COEFFICIENT
+    assert verdict.reason == (
+        "the log-det term is det(S) times what it should be: you have -1/2*det(S)*inv(S), the derivative has "
+        "-1/2*inv(S). That is the derivative of |S|, not of log|S|."
+    )

@@ -30,3 +30,8 @@ def test_html_is_escaped():
     assert "&lt;x&gt;" in html
     assert "a &amp; b" in html
     assert matrix_html(np.eye(2)).count("<td") == 4
+
+
+def test_markdown_escapes_bars_and_stars_and_leaves_names_alone():
+    text = Table(("a_b", "c"), [("log|S|", "2*x")]).markdown()
+    assert text.splitlines() == ["| a_b | c |", "| --- | --- |", r"| log\|S\| | 2\*x |"]

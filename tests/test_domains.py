@@ -13,7 +13,7 @@ from gdiff.domains import (
     Vector,
     default_domain,
 )
-from gdiff.tolerance import agree, difference_step, tolerance
+from gdiff.tolerance import agree, difference_step, question, tolerance
 
 SQUARE = [Symmetric(), PositiveDefinite(), LowerTriangular(), Diagonal(), Correlation(), General()]
 CASES = [(d, (n, n)) for d in SQUARE for n in (1, 2, 3, 5)] + [
@@ -137,3 +137,19 @@ def test_matrices_must_be_square():
 def test_domains_are_equal_by_value():
     assert PositiveDefinite() == PositiveDefinite()
     assert PositiveDefinite() != Symmetric()
+
+
+def test_a_factor_is_that_of_a_matrix_of_the_condition_number_asked_for():
+    lower = LowerTriangular().sample(np.random.default_rng(0), (3, 3), condition=1e4)
+    assert agree(np.linalg.cond(lower @ lower.T), 1e4)
+
+
+def test_a_factor_is_perturbed_as_the_rounding_of_its_product_does():
+    rng = np.random.default_rng(0)
+    lower = LowerTriangular().sample(rng, (3, 3), condition=1e8)
+    moved = LowerTriangular().perturb(rng, lower, question())
+    product = lower @ lower.T
+    scale = np.sqrt(np.outer(np.diag(product), np.diag(product)))
+    change = np.max(np.abs(moved @ moved.T - product) / scale)
+    assert question() / 100 < change < 10 * question()
+    assert np.array_equal(moved, np.tril(moved))

@@ -49,3 +49,12 @@ def test_it_plots():
     assert len(WRONG.plot().axes) == 6  # three pictures, three scales
     with pytest.raises(ValueError, match="nothing to plot"):
         Verdict("holds", checks=1).plot()
+
+
+def test_a_verdict_that_holds_says_its_convention_once():
+    told = "right, in the full convention; not the partial derivative when S_12 and S_21 move together."
+    held = Verdict("holds", convention="full", checks=2, explanation=told)
+    assert held.message == (
+        "holds, in the full convention: not the partial derivative when S_12 and S_21 move together."
+    )
+    assert held.explanation == told

@@ -316,3 +316,32 @@ def test_configuration_is_left_alone():
     before = jnp.ones(1).dtype, jax.config.read("jax_enable_x64")
     verify_gradient(lambda x: jnp.sum(x**2), lambda x: 2 * x, x)
     assert before == (jnp.ones(1).dtype, jax.config.read("jax_enable_x64"))
+
+
+def test_a_refuted_claim_has_errors_of_one_scale():
+    verdict = verify_gradient(log_density, A, S, x, domains=PD, convention="symmetric")
+    errors = list(verdict.max_error.values())
+    assert len(errors) == 3
+    assert max(errors) - min(errors) <= question() * max(errors)
+
+
+def test_what_is_badly_rounded_is_no_wrong_formula():
+    def noisy(S, x):
+        return A(S, x) * (1 + 1e-10 * jnp.sin(1e8 * x[0]))
+
+    verdict = verify_gradient(log_density, noisy, S, x, domains=PD)
+    assert not verdict.refuted
+    assert verify_gradient(log_density, lambda S, x: A(S, x) * (1 + 1e-6), S, x, domains=PD).refuted
+
+
+@pytest.mark.parametrize("seed", [0, 32])
+def test_the_rounding_of_a_product_of_factors_is_no_mistake(seed):
+    def f(L, x):
+        return log_density(L @ L.T, x)
+
+    def gradient(L, x):
+        return 2 * jnp.tril(A(L @ L.T, x) @ L)
+
+    L = LowerTriangular().sample(np.random.default_rng(seed), (2, 2), condition=1e6)
+    assert verify_gradient(f, gradient, L, x[:2], domains=LowerTriangular(), seed=seed).holds
+    assert verify_gradient(f, lambda L, x: (1 + 1e-6) * gradient(L, x), L, x[:2], domains=LowerTriangular()).refuted

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from gdiff.domains import PositiveDefinite
+from gdiff.tolerance import agree, question
 from gdiff.verify_density import p_value, verify_density, verify_score
 
 
@@ -61,3 +62,33 @@ def test_p_values_are_calibrated_from_above():
     assert np.mean(values < 0.5) > 0.2
     assert p_value(rng.normal(size=(2000, 3)) + [0, 0, 0.5]) < 1e-6
     assert p_value(np.zeros((5, 1))) == 1.0
+
+
+def _gaussian(y, theta):
+    cov = jnp.array([[1.0, 0.3], [0.3, 2.0]]) * jnp.exp(theta[2])
+    r = y - theta[:2]
+    return -0.5 * (jnp.linalg.slogdet(cov)[1] + r @ jnp.linalg.solve(cov, r))
+
+
+def test_gaussian_moments_make_it_exact():
+    theta = np.array([0.5, -0.2, 0.3])
+    moments = theta[:2], np.array([[1.0, 0.3], [0.3, 2.0]]) * np.exp(0.3)
+    held = verify_score(_gaussian, None, theta, moments=moments)
+    assert held
+    assert held.gap < question()
+    assert held.mean_p_value is None
+    assert "by exact moments" in str(held)
+    assert agree(held.information[2, 2], 1.0)  # d / 2
+    wrong = verify_score(lambda y, t: _gaussian(y, t) + 1e-5 * t[2], None, theta, moments=moments)
+    assert not wrong
+    assert not wrong.inconclusive
+    one = verify_score(_poisson_like, None, np.array([0.5, 0.3]), moments=(0.5, np.exp(0.3)))
+    assert one
+
+
+def test_moments_are_not_enough_for_a_score_that_is_not_quadratic():
+    verdict = verify_score(lambda y, t: -t[0] * jnp.sum(jnp.cosh(y)), None, [1.0], moments=(np.zeros(2), np.eye(2)))
+    assert not verdict
+    assert verdict.inconclusive
+    with pytest.raises(ValueError, match="one of them"):
+        verify_score(_gaussian, None, np.zeros(3))

@@ -20,18 +20,23 @@ from gdiff.diagnosis.rules import convention_message as convention_message
 
 def diagnose(case: Case) -> Diagnosis:
     """The first suspicion whose undoing makes the claim hold at every point; `unknown` when there is none."""
+    found = by_a_hair(case) or _diagnose(case)
+    by_entries = case.entrywise() if found is None else None
+    if by_entries is not None and not any(by_entries.holds(by_entries.claimed, c) for c in case.conventions):
+        found = _diagnose(by_entries)
+    return found or unknown(case)
+
+
+def _diagnose(case: Case) -> Diagnosis | None:
     asked = list(case.conventions)
     others: list[str | None] = [] if asked == [None] else [c for c in ("full", "symmetric") if c not in asked]
-    nearly = by_a_hair(case)
-    if nearly is not None:
-        return nearly
     for rules, conventions in ((FIRST, others), (BEFORE_TERMS, asked), (BEFORE_TERMS, others)):
         for rule in rules:
             for convention in conventions:
                 found = rule(case, convention)
                 if found is not None:
                     return _with_formula(case, convention, found) if found.kind is Kind.TRANSPOSE else found
-    return terms(case) or unknown(case)
+    return terms(case)
 
 
 def _with_formula(case: Case, convention: str | None, found: Diagnosis) -> Diagnosis:

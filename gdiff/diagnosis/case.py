@@ -1,13 +1,14 @@
 """The evidence that a diagnosis works from: claimed and true arrays at several points, nothing that computes them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from gdiff.layouts import Axis
+from gdiff.tolerance import question
 
 _SLACK = 4.0  # a corrected claim is judged with this multiple of the claim's bound: it was scaled and summed
 _TELLING = 1e-3  # a bound beyond this share of the derivative tells nothing
@@ -29,6 +30,18 @@ class Sample:
     by_rows: np.ndarray | None = None  # the claim, its coordinates read row by row
     swapped: Mapping[str, np.ndarray] = field(default_factory=dict)  # the claim with one argument inverted
 
+    @property
+    def is_told_by_entries(self) -> bool:
+        """Whether the entries are known well enough to judge by."""
+        largest = np.max(np.abs(self.truth), initial=0.0)
+        return self.entry_bound is not None and bool(np.max(self.entry_bound, initial=0.0) <= question() * largest)
+
+    def by_entries(self) -> "Sample":
+        """The point with its entries for components."""
+        assert self.entry_bound is not None
+        rows, columns = np.eye(self.truth.shape[0]), np.eye(self.truth.shape[1])
+        return replace(self, rows=rows, columns=columns, bound=self.entry_bound, entry_bound=None)
+
     def components(self, tensor: np.ndarray) -> np.ndarray:
         """A Frobenius tensor in the coordinates of the comparison."""
         return self.rows @ tensor @ self.columns.T
@@ -47,6 +60,7 @@ class Case:
     count: int | None = None  # the number of observations, where an argument has a leading axis of them
     terms: Sequence[tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]] = ()
     structures: Mapping[str, str] = field(default_factory=dict)  # by argument, as the library of terms knows them
+    view: str = "whitened"  # or "entries"
     is_printed: bool = False  # numbers read from text, which have so many digits
     support: Sequence[Sample] = ()  # the truth at points where the claim was not evaluated: `claimed` is NaN there
     memory: dict[Any, Any] = field(default_factory=dict, compare=False)  # what was found about the truth, not the claim
@@ -94,6 +108,18 @@ class Case:
             telling += 1
         return 2 * telling >= max(len(self.samples), 1)
 
+    def entrywise(self) -> "Case | None":
+        """The same case judged by its entries alone, at the points where they tell; None where too few do.
+
+        A correction made of parts has the rounding of each of them; in whitened coordinates, where the parts of a
+        badly conditioned derivative cancel, that is more than the bound of a claim that was computed in one piece.
+        """
+        told = [s for s in self.samples if s.is_told_by_entries]
+        if self.view != "whitened" or 2 * len(told) < max(len(self.samples), 1) or not told:
+            return None
+        support = [s.by_entries() for s in self.support if s.is_told_by_entries]
+        return replace(self, samples=[s.by_entries() for s in told], support=support, view="entries")
+
     @property
     def claimed(self) -> list[np.ndarray]:
         """The claimed tensors."""
@@ -106,11 +132,12 @@ class Case:
 
 
 def constant_ratio(claimed: Sequence[np.ndarray], target: Sequence[np.ndarray]) -> float | None:
-    """c with claimed = c * target in the least-squares sense over all points, None where the target vanishes."""
-    norms = [np.linalg.norm(t) for t in target]
-    top = sum(float(np.sum(c * t)) / n**2 for c, t, n in zip(claimed, target, norms, strict=True) if n > 0)
-    count = sum(1 for n in norms if n > 0)
-    return float(top) / count if count and np.isfinite(top) else None
+    """c with claimed = c * target in the least-squares sense at most points, None where the target vanishes."""
+    sizes = [np.max(np.abs(t), initial=0.0) for t in target]
+    scaled = [(c / s, t / s) for c, t, s in zip(claimed, target, sizes, strict=True) if s > 0]
+    ratios = [float(np.sum(c * t) / np.sum(t * t)) for c, t in scaled]
+    middle = float(np.median(ratios)) if ratios else np.nan  # a few points may be all noise
+    return middle if np.isfinite(middle) else None
 
 
 def fraction(value: float, limit: int = 24) -> str:

@@ -134,7 +134,7 @@ def _assembled(samples: Sequence[Sample], terms: Sequence[Term], coefficients: M
 
 def _true_terms(case: Case, convention: str | None) -> tuple[_Design, dict[int, float], list[Term]] | None:
     """The truth as library terms, confirmed at fresh points; the library that did it."""
-    key = (case.first, case.second, case.name, convention, tuple(text for text, _ in case.terms))
+    key = (case.view, case.first, case.second, case.name, convention, tuple(text for text, _ in case.terms))
     if key not in case.memory:
         case.memory[key] = _find_true_terms(case, convention)
     return case.memory[key]

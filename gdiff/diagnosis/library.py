@@ -175,6 +175,7 @@ def _flat(compute: Callable[[Sample], np.ndarray]) -> Callable[[Sample], np.ndar
 
 
 def times(term: Term, text: str, factor: Callable[[Sample], float]) -> Term:
+    """A term times a scalar factor."""
     joined = f"{term.text}{text}" if text.startswith("/") else f"{text}*{term.text}"
     return Term(joined, lambda s: factor(s) * term.compute(s), (*term.factors, text))
 

@@ -4,8 +4,9 @@ The order is the argument: a rule may assume that those before it found nothing.
 the claim was held against before any is tried in the other.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from itertools import product
 from math import isclose, sqrt
 
 import numpy as np
@@ -21,7 +22,7 @@ from gdiff.diagnosis.case import (
 from gdiff.diagnosis.kinds import Diagnosis, Kind
 from gdiff.display import number
 
-_EXPONENT_RANGE = 600.0  # exp of it is a finite, normal number, and so is exp of minus it
+EXPONENT_RANGE = 600.0  # exp of it is a finite, normal number, and so is exp of minus it
 
 Rule = Callable[[Case, str | None], Diagnosis | None]  # a case, and the convention to hold it against
 
@@ -107,7 +108,7 @@ def _scaled(case: Case, convention: str | None) -> float | None:
     ratio = constant_ratio(case.claimed, case.targets(convention))
     if ratio is None or ratio == 0 or not np.isfinite(ratio):
         return None
-    for value in (float(Fraction(ratio).limit_denominator(24)), *_counts(case), ratio):  # the simple one that holds
+    for value in _candidates(ratio, *_counts(case)):  # the simple one that holds
         if (
             value not in (0, 1)
             and isclose(value, ratio, rel_tol=0.05)
@@ -160,7 +161,7 @@ def _factor(case: Case, convention: str | None) -> Diagnosis | None:
 
 def _multiple(ratio: float) -> str:
     """A ratio in words that never round to 1."""
-    return f"1 {'+' if ratio > 1 else '-'} {abs(ratio - 1):.1g}" if isclose(ratio, 1, rel_tol=1e-6) else fraction(ratio)
+    return f"1 {'+' if ratio > 1 else '-'} {abs(ratio - 1):.1g}" if isclose(ratio, 1, rel_tol=5e-7) else fraction(ratio)
 
 
 def _classes(case: Case) -> np.ndarray:
@@ -174,16 +175,15 @@ def _diagonal_or_not(case: Case, convention: str | None) -> Diagnosis | None:
     if case.is_trivial:
         return None
     classes = _classes(case)
-    ratios = {}
+    options: dict[int, tuple[float, ...]] = {}
     for level in (int(k) for k in np.unique(classes)):
         mask = classes == level
         ratio = constant_ratio([c * mask for c in case.claimed], [t * mask for t in case.targets(convention)])
-        if ratio is not None:
-            near = float(Fraction(ratio).limit_denominator(24))
-            options = [near] if isclose(near, ratio, rel_tol=0.05) or near == 0 else []
-            ratios[level] = next((r for r in (*options, ratio) if _class_holds(case, convention, mask, r)), None)
-            if ratios[level] is None:
-                return None
+        options[level] = (1.0,) if ratio is None else _candidates(ratio, sqrt(2), sqrt(0.5), -sqrt(2), -sqrt(0.5))
+    choices = (dict(zip(options, choice, strict=True)) for choice in product(*options.values()))
+    ratios = next((choice for choice in choices if _classes_hold(case, convention, classes, choice)), None)
+    if ratios is None:
+        return None
     on, off = ratios.get(0, 1.0), ratios.get(1, 1.0)
     if on == off:
         return None
@@ -205,12 +205,31 @@ def _diagonal_or_not(case: Case, convention: str | None) -> Diagnosis | None:
     return None
 
 
-def _class_holds(case: Case, convention: str | None, mask: np.ndarray, ratio: float) -> bool:
-    """Whether the entries under the mask are this multiple of the derivative, everywhere."""
-    targets = case.targets(convention)
-    if ratio == 0:
-        return all(not np.any(c * mask) for c in case.claimed)
-    return case.holds([np.where(mask, c / ratio, t) for c, t in zip(case.claimed, targets, strict=True)], convention)
+def _candidates(ratio: float, *more: float) -> tuple[float, ...]:
+    """Numbers that a measured ratio may stand for, the simplest first."""
+    near = float(Fraction(ratio).limit_denominator(24))
+    rounded = (float(f"{ratio:.{digits}g}") for digits in (7, 8))
+    known = [v for v in (near, *more, *rounded) if isclose(v, ratio, rel_tol=0.05) or v == near == 0]
+    return tuple(dict.fromkeys((*known, ratio)))
+
+
+def _classes_hold(case: Case, convention: str | None, classes: np.ndarray, ratios: Mapping[int, float]) -> bool:
+    """Whether the entries of each class are that multiple of the derivative, everywhere.
+
+    The claim is divided, not pieced together with the derivative: its rounding errors belong together.
+    """
+    lost = np.isin(classes, [level for level, ratio in ratios.items() if ratio == 0])
+    if any(np.any(c * lost) for c in case.claimed):
+        return False
+    divisor = np.ones(classes.shape)
+    for level, ratio in ratios.items():
+        divisor[classes == level] = ratio or 1.0
+    corrected = [c / divisor for c in case.claimed]
+    if not lost.any():
+        return case.holds(corrected, convention)
+    by_entries = case.entrywise()
+    filled = [np.where(lost, t, c) for c, t in zip(corrected, case.targets(convention), strict=True)]
+    return case.holds(filled, convention) or (by_entries is not None and by_entries.holds(filled, convention))
 
 
 def _one_triangle(case: Case, convention: str | None) -> Diagnosis | None:
@@ -222,7 +241,8 @@ def _one_triangle(case: Case, convention: str | None) -> Diagnosis | None:
         if all(not np.any(c * (1 - mask)) for c in case.claimed) and any(
             np.any(t * (1 - mask)) for t in case.targets(convention)
         ):
-            filled = [c + t * (1 - mask) for c, t in zip(case.claimed, case.targets(convention), strict=True)]
+            grids = [c.reshape(shape) for c in case.claimed]
+            filled = [(g + g.T - g * np.eye(len(g))).reshape(1, -1) for g in grids]
             if case.holds(filled, convention):
                 where = "" if convention is None else f" of the derivative in the {convention} convention"
                 return Diagnosis(
@@ -288,7 +308,7 @@ def _density(case: Case, convention: str | None) -> Diagnosis | None:
     if np.ptp(values) <= 1e-9 * max(map(abs, values)) and len(values) > 1:
         return None
     targets = case.targets(convention)
-    told = [abs(v) < _EXPONENT_RANGE for v in values]  # beyond it exp under- or overflows, and nothing can be told
+    told = [abs(v) < EXPONENT_RANGE for v in values]  # beyond it exp under- or overflows, and nothing can be told
     readings = [
         (
             [c * v for c, v in zip(case.claimed, values, strict=True)],
@@ -300,8 +320,8 @@ def _density(case: Case, convention: str | None) -> Diagnosis | None:
             "density.",
         ),
     ]
-    for tensors, text in readings:
-        if any(told) and case.holds(tensors, convention):
+    for (tensors, text), is_told in zip(readings, (True, any(told)), strict=True):
+        if is_told and case.holds(tensors, convention):
             return Diagnosis(Kind.DENSITY_NOT_LOG, text, evidence(case, convention))
     return None
 

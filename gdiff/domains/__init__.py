@@ -1,0 +1,29 @@
+"""Spaces that an argument can live in: sample, tangent basis, project.
+
+A domain says what an argument *is*; it is declared by the caller and never guessed from values. Directions are scaled
+to the point ("whitened"): a step of 1e-2 along one never leaves the domain, whatever the conditioning, and directional
+derivatives along them are commensurate.
+
+Arrays are host arrays (NumPy, float64). A leading batch is allowed where the domain is one of matrices.
+
+Siblings in order: `base` (what every domain can do), `arrays` (entries free), `matrices` (symmetric), `factors`
+(triangular and diagonal).
+"""
+
+from gdiff.domains.arrays import General as General
+from gdiff.domains.arrays import Positive as Positive
+from gdiff.domains.arrays import Scalar as Scalar
+from gdiff.domains.arrays import Vector as Vector
+from gdiff.domains.base import Domain as Domain
+from gdiff.domains.factors import Diagonal as Diagonal
+from gdiff.domains.factors import LowerTriangular as LowerTriangular
+from gdiff.domains.matrices import Correlation as Correlation
+from gdiff.domains.matrices import PositiveDefinite as PositiveDefinite
+from gdiff.domains.matrices import Symmetric as Symmetric
+
+
+def default_domain(shape: tuple[int, ...]) -> Domain:
+    """By rank, and by rank alone: Scalar, Vector, General."""
+    if len(shape) == 0:
+        return Scalar()
+    return Vector() if len(shape) == 1 else General()

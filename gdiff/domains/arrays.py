@@ -1,0 +1,78 @@
+"""Numbers, vectors, and matrices whose entries are free."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gdiff.domains.base import Domain, entry_basis, entry_scales, floored, orthogonal, spectrum
+
+
+@dataclass(frozen=True)
+class Vector(Domain):
+    """Any vector (or any array, taken entry by entry)."""
+
+    def sample(self, rng, shape, *, condition=10.0, scale=1.0):  # noqa: ARG002 - a vector has no condition number
+        """Standard normal entries times scale."""
+        return scale * rng.normal(size=shape)
+
+    def tangent_basis(self, point):
+        """One direction an entry, as long as the entry (no less than a tenth of a typical one)."""
+        point = np.asarray(point, dtype=float)
+        return entry_basis(point, entry_scales(point))
+
+
+@dataclass(frozen=True)
+class Scalar(Vector):
+    """Any real number."""
+
+
+@dataclass(frozen=True)
+class Positive(Domain):
+    """Positive numbers: an array of them, entry by entry."""
+
+    def sample(self, rng, shape, *, condition=10.0, scale=1.0):  # noqa: ARG002
+        """Log-uniform within a factor of three about scale."""
+        return np.asarray(scale * np.exp(rng.uniform(-1.1, 1.1, size=shape)))
+
+    def tangent_basis(self, point):
+        """Multiplicative: one direction an entry, as long as the entry."""
+        point = np.asarray(point, dtype=float)
+        return entry_basis(point, np.abs(point))
+
+    def perturb(self, rng, point, size):
+        """Every entry moved by at most `size`, relative to itself."""
+        return np.asarray(point, dtype=float) * (1 + rng.uniform(-1.0, 1.0, size=np.shape(point)) * size)
+
+    def contains(self, array):
+        """Finite and positive."""
+        return super().contains(array) and bool(np.all(np.asarray(array) > 0))
+
+
+@dataclass(frozen=True)
+class General(Domain):
+    """Any array; matrices are drawn well away from symmetric ones, and do not commute with each other."""
+
+    def sample(self, rng, shape, *, condition=10.0, scale=1.0):
+        """U diag(s) V' with U, V random orthogonal and s log-spaced of the condition number; rectangular too."""
+        if len(shape) < 2:
+            return scale * rng.normal(size=shape)
+        m, n = shape[-2:]
+        out = np.empty(shape)
+        for index in np.ndindex(*shape[:-2]):
+            r = min(m, n)
+            u, v = orthogonal(rng, m, r), orthogonal(rng, n, r)
+            out[index] = scale * (u * spectrum(rng, r, condition)) @ v.T if r else np.zeros((m, n))
+        return out
+
+    def tangent_basis(self, point):
+        """U sqrt(s) E sqrt(s) V' over the unit matrices E (X = U s V'); large or higher arrays entry by entry."""
+        point = np.asarray(point, dtype=float)
+        if point.ndim != 2 or point.size > 64 or not np.all(np.isfinite(point)) or not point.size:
+            return entry_basis(point, entry_scales(point))
+        m, n = point.shape
+        u, s, vt = np.linalg.svd(point)
+        s = floored(s)
+        middle = float(np.exp(np.mean(np.log(s))))
+        left = u * np.sqrt(np.concatenate([s, np.full(m - len(s), middle)]))
+        right = vt.T * np.sqrt(np.concatenate([s, np.full(n - len(s), middle)]))
+        return np.einsum("ai,bj->ijab", left, right).reshape(m * n, m, n)
