@@ -310,22 +310,18 @@ def test_the_callers_terms_have_factors_to_exchange():
 
 
 def test_a_transpose_is_excused_only_where_symmetry_would_mend_it():
-    a, b = x, np.array([0.5, 2.0, -1.0])
-    verdict = verify_gradient(
-        lambda X, a, b: a @ X @ b, lambda X, a, b: jnp.outer(b, a), S, a, b,  # noqa: ARG005
-    )  # fmt: skip
-    assert verdict.refuted
-    assert verdict.kind is Kind.TRANSPOSE
-    assert "if yours is" not in verdict.reason
-    declared = verify_gradient(
-        lambda X, a, b: a @ X @ b,
-        lambda _, a, b: jnp.outer(b, a),
-        S,
-        a,
-        b,
-        domains=(General(), None, None),  # noqa: ARG005
-    )
-    assert "if yours is" not in declared.reason
+    def f(X, a, b):
+        return a @ X @ b
+
+    def gradient(X, a, b):
+        return jnp.outer(b, a) + 0 * X
+
+    point = S, x, np.array([0.5, 2.0, -1.0])
+    for domains in (None, (General(), None, None)):
+        verdict = verify_gradient(f, gradient, *point, domains=domains)
+        assert verdict.refuted
+        assert verdict.kind is Kind.TRANSPOSE
+        assert "if yours is" not in verdict.reason
     assert "if yours is" in verify_gradient(log_det, jnp.linalg.inv, S).reason
 
 
@@ -369,8 +365,12 @@ def test_the_determinant_for_its_logarithm_is_named():
     def slip(S, x):
         return A(S, x) + 0.5 * (1 - jnp.linalg.det(S)) * jnp.linalg.inv(S)
 
+    own = [("det(S)*inv(S)", lambda a: np.linalg.det(a["S"]) * np.linalg.inv(a["S"]))]
+    for terms in ((), own):
+        verdict = verify_gradient(log_density, slip, S, x, domains=PD, terms=terms)
+        assert verdict.kind is Kind.WRONG_COEFFICIENT
+        assert "-1/2*inv(S). That is the derivative of |S|, not of log|S|." in verdict.reason
     verdict = verify_gradient(log_density, slip, S, x, domains=PD)
-    assert verdict.kind is Kind.WRONG_COEFFICIENT
     assert verdict.reason == (
         "the log-det term is det(S) times what it should be: you have -1/2*det(S)*inv(S), the derivative has "
         "-1/2*inv(S). That is the derivative of |S|, not of log|S|."

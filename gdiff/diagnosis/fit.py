@@ -270,7 +270,7 @@ def _exchanged(case: Case, missing: list[tuple[Term, float]], surplus: list[tupl
     if abs(a - b) > _SAME * abs(a):
         return None
     for text, _ in determinants(case):
-        if extra.factors == (*lost.factors, text):
+        if sorted(extra.factors) == sorted((*lost.factors, text)):
             name = text.removeprefix("det(").removesuffix(")")
             return Diagnosis(
                 Kind.WRONG_COEFFICIENT,
