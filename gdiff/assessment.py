@@ -212,7 +212,8 @@ def combine(verdicts: Iterable[Verdict]) -> Verdict:
     parts = list(verdicts)
     if not parts:
         raise ValueError("combine: got no verdicts; zero checks are never a pass.")
-    worst = min(parts, key=lambda v: (_RANK.index(v.status), -v.checks))  # at d = 1 many mistakes look alike
+    # of those refuted, one that has a name for the mistake; and a large one, since at d = 1 many mistakes look alike
+    worst = min(parts, key=lambda v: (_RANK.index(v.status), v.kind is Kind.UNKNOWN, -v.checks))
     told = [v.convention for v in parts if v.convention not in (None, "either")]
     errors: dict[str, float] = {}
     for part in parts:
