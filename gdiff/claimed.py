@@ -37,7 +37,6 @@ class ClaimFunction:
 
     def __init__(self, claimed: Any, truth: Truth) -> None:
         self._claims = claimed if isinstance(claimed, tuple) else (claimed,)
-        self._single = not isinstance(claimed, tuple)
         self._rebuild = truth.arguments.rebuild
         self._batched = Batched(self._evaluate)
 

@@ -67,10 +67,6 @@ class Axis:
 Reader = Callable[[np.ndarray], np.ndarray]
 
 
-class LayoutError(ValueError):
-    """A claimed array whose shape is no layout of the derivative."""
-
-
 def _positions(axis: Axis, length: int, by_rows: bool) -> np.ndarray | None:
     """Where the entries of an argument stand along an axis of this length, None if it has no such coordinates."""
     if length == axis.size and not (length == 1 == axis.vech_size):

@@ -57,10 +57,6 @@ class Catalogue:
         words = text.lower().split()
         return tuple(c for c in self if all(word in _searchable(c) for word in words))
 
-    def chapter_of(self, claim: Claim) -> str:
-        """The chapter that an entry stands in."""
-        return next(name for name, claims in self.chapters.items() if claim in claims)
-
     def _unknown(self, key: str) -> str:
         import difflib
 

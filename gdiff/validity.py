@@ -202,7 +202,7 @@ def invertible(x: Array) -> General:
     status = jnp.where(~finite, Status.NOT_FINITE, jnp.where(inflation <= _limit(x.dtype), Status.OK, Status.SINGULAR))
     ok = (status == Status.OK)[..., None, None]
     safe = jnp.where(ok, safe, eye)
-    return General(safe, linalg.inverse_general(safe), status)
+    return General(safe, linalg.inverse_general(safe), status)  # again: the first one's residuals may be infinite
 
 
 class Factor(NamedTuple):

@@ -12,7 +12,6 @@ import numpy as np
 
 from gdiff.diagnosis.case import Case, Sample
 
-Arrays = Mapping[str, np.ndarray]
 Structures = Mapping[str, str]  # by argument: "symmetric", "lower", "diagonal", "general"
 
 _MOST_TERMS = 420

@@ -30,6 +30,10 @@ def _hessian_vector_product(rows, mu, s, dmu, ds):
     return jnp.concatenate([dg, ((da + da.T) / 2).T.reshape(-1)])
 
 
+def _of_precision(rows, mu, p):
+    return log_likelihood(rows, mu, jnp.linalg.inv(p))
+
+
 def _cross_block(rows, mu, s):
     g, theta = through_vech(lambda m, c: log_likelihood(rows, m, c), mu, s)
     return jax.hessian(g)(theta)[: len(mu), len(mu) :]
@@ -123,7 +127,7 @@ CLAIMS = (
         name="log_likelihood/precision_full",
         title="score of the precision",
         statement=r"\nabla_P L = \tfrac12 (n P^{-1} - T)",
-        function=lambda v, m, p: log_likelihood(v, m, jnp.linalg.inv(p)),
+        function=_of_precision,
         derivative=lambda v, m, p: closed_form.score_precision(v, m, p).precision,
         arguments=(data, mean, precision),
         wrt=(2,),
@@ -135,7 +139,7 @@ CLAIMS = (
         name="log_likelihood/precision_symmetric",
         title="score of the precision in its distinct entries",
         statement=r"\frac{\partial L}{\partial P} = G + G^\top - G \circ I, \quad G = \tfrac12 (n P^{-1} - T)",
-        function=lambda v, m, p: log_likelihood(v, m, jnp.linalg.inv(p)),
+        function=_of_precision,
         derivative=lambda v, m, p: closed_form.score_precision(v, m, p, "symmetric").precision,
         arguments=(data, mean, precision),
         wrt=(2,),
