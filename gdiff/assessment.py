@@ -18,7 +18,7 @@ from gdiff.oracles import Batched, judging
 from gdiff.tolerance import question, tolerance
 from gdiff.truth import Truth, establish
 from gdiff.verdict import Verdict
-from gdiff.verify import judge
+from gdiff.verify import Term, judge
 
 DIMENSIONS = (1, 2, 3, 5)
 _DEFINITENESS_POINTS = 6
@@ -162,7 +162,13 @@ def claimed_by(entry: Claim, dtype: Any = np.float64) -> Callable[..., Any]:
 def judge_at(entry: Claim, truth: Truth, dtype: Any = np.float64) -> Verdict:
     """The entry's own derivative held against a truth about it."""
     asked = entry.convention if truth.conventions != (None,) else None
-    return judge(truth, claimed_by(entry, dtype), convention=asked)
+    return judge(truth, claimed_by(entry, dtype), convention=asked, terms=_terms(entry))
+
+
+def _terms(entry: Claim) -> list[Term]:
+    """The entry's own terms, as functions of the arguments by name."""
+    names = [a.name for a in entry.arguments]
+    return [(text, lambda by_name, f=f: f(*(by_name[n] for n in names))) for text, f in entry.terms]  # type: ignore[misc]
 
 
 def _definite(entry: Claim, point: Sequence[np.ndarray], seed: int) -> Verdict:

@@ -47,7 +47,8 @@ class Claim:
     - "value": both functions return the same array.
     - "negative definite": `function(*arguments)` is negative definite; `derivative` is not used.
 
-    `expected` is "refuted" for a claim that is kept because it is false as stated.
+    `expected` is "refuted" for a claim that is kept because it is false as stated. `terms` are those of `derivative`
+    that a diagnosis may name, each a text and a NumPy function of the arguments; most are found without.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Claim:
     convention: Convention | None = None
     hypotheses: tuple[str, ...] = ()
     expected: Literal["holds", "refuted"] = "holds"
+    terms: tuple[tuple[str, Callable[..., Any]], ...] = ()
     note: str = ""
 
     def __post_init__(self) -> None:

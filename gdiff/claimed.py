@@ -114,14 +114,15 @@ def read_claim(truth: Truth, claimed: Any, *, digits: Any = None, function: Clai
 
 
 def _swapped(truth: Truth, function: ClaimFunction) -> dict[str, tuple[tuple[np.ndarray, ...], ...]]:
-    """The claim at the points with one square matrix replaced by its inverse."""
+    """The claim at the points with one square matrix replaced by its inverse, or one other argument by its negative."""
     out = {}
     for i, name in enumerate(truth.arguments.names):
         leaf = truth.points[0].leaves[i]
-        if leaf.ndim < 2 or leaf.shape[-1] != leaf.shape[-2]:
+        if leaf.ndim == 0:
             continue
+        exchange = np.linalg.inv if leaf.ndim > 1 and leaf.shape[-1] == leaf.shape[-2] else np.negative
         try:
-            points = [tuple(np.linalg.inv(x) if k == i else x for k, x in enumerate(p.leaves)) for p in truth.points]
+            points = [tuple(exchange(x) if k == i else x for k, x in enumerate(p.leaves)) for p in truth.points]
             out[name] = tuple(_blocks(a, truth) for a in function(points))
         except (np.linalg.LinAlgError, ValueError):
             continue

@@ -83,6 +83,12 @@ def _row(a: np.ndarray, factor: float) -> np.ndarray:
     return out
 
 
+def _part(a: np.ndarray, factor: float) -> np.ndarray:
+    out = np.array(a, dtype=float)
+    out[len(a) // 2 :] *= factor
+    return out
+
+
 def _swapped_entries(a: np.ndarray) -> np.ndarray:
     out = np.array(a, dtype=float)
     out.flat[0], out.flat[a.size - 1] = a.flat[a.size - 1], a.flat[0]
@@ -135,6 +141,10 @@ def _counted(s: Setting) -> bool:
 
 def _many(s: Setting) -> bool:
     return s.case.order == 1 and s.case.second.size > 1
+
+
+def _parted(s: Setting) -> bool:
+    return _many(s) and not s.is_symmetric and s.case.second.shape[0] > 2
 
 
 def _scalar(s: Setting) -> bool:
@@ -199,6 +209,8 @@ MUTANTS: tuple[Mutant, ...] = (
         lambda a, s: a + _SLIGHT * np.max(np.abs(a)),  # noqa: ARG005
         _many,
     ),
+    Mutant("a part doubled", (Kind.FACTOR,), lambda a, s: _part(a, 2.0), _parted),  # noqa: ARG005
+    Mutant("a part's sign", (Kind.SIGN,), lambda a, s: _part(a, -1.0), _parted),  # noqa: ARG005
     Mutant("inverse", (Kind.INVERSE_EXCHANGED,), lambda a, s: np.linalg.inv(a), _square),  # noqa: ARG005
     Mutant("mean for sum", (Kind.COUNT_FACTOR,), lambda a, s: a / (s.case.count or 1), _counted),
     Mutant("sum for mean", (Kind.COUNT_FACTOR,), lambda a, s: a * (s.case.count or 1), _counted),
@@ -256,7 +268,7 @@ def _trials(truth: Truth, claimed: object, convention: str | None, explain: bool
     case = case_of(truth, values, block=block, convention=convention)
     asked = case.conventions[0]
     decomposition = decompose(case, asked) or []
-    surplus = _a_term_too_many(case, decomposition) if decomposition else None
+    surplus = _a_term_too_many(case, asked, decomposition) if decomposition else None
     settings = [Setting(case, n, asked, decomposition, surplus) for n in range(len(values.arrays))]
     for mutant in MUTANTS:
         if not all(mutant.applies(s) for s in settings):
@@ -302,10 +314,10 @@ def _slight(right: np.ndarray, wrong: np.ndarray, setting: Setting) -> bool:
     return not seen and bool(np.all(np.abs(a - b) <= _SLIGHT / 10 * np.max(np.abs(a), initial=0.0)))
 
 
-def _a_term_too_many(case: Case, decomposition: Sequence[tuple[Term, float]]) -> Term | None:
+def _a_term_too_many(case: Case, convention: str | None, decomposition: Sequence[tuple[Term, float]]) -> Term | None:
     """A library term that the derivative does not have."""
     true = [t.compute(case.samples[0]) for t, _ in decomposition]
-    for terms in stages(case):
+    for terms in stages(case, convention):
         for term in terms:
             try:
                 array = term.compute(case.samples[0])

@@ -375,3 +375,83 @@ def test_the_determinant_for_its_logarithm_is_named():
         "the log-det term is det(S) times what it should be: you have -1/2*det(S)*inv(S), the derivative has "
         "-1/2*inv(S). That is the derivative of |S|, not of log|S|."
     )
+
+
+def _of_vector(y):
+    return jnp.sum(jnp.exp(y)) + y[0] * y[1] * y[3]
+
+
+PARTS = {
+    "a range": ([1, 1, 2, 2], Kind.FACTOR, "entries 3 to 4 are 2 times the derivative; the rest is right."),
+    "one entry": ([1, 0.5, 1, 1], Kind.FACTOR, "entry [2] is 1/2 times the derivative; the rest is right."),
+    "scattered": ([-1, 1, -1, 1], Kind.SIGN, "2 of 4 entries, [1] the first, are -1 times the derivative"),
+    "lost": ([1, 0, 0, 1], Kind.MISSING_TERM, "entries 2 to 3 are zero and should not be; the rest is right."),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_multiple_on_a_part_of_the_entries_is_named_with_its_place(name):
+    factors, kind, words = PARTS[name]
+    verdict = verify_gradient(
+        _of_vector, lambda y: jnp.asarray(factors) * jax.grad(_of_vector)(y), np.array([0.3, -1.0, 0.7, 0.2])
+    )
+    assert verdict.kind is kind
+    assert words in verdict.reason
+
+
+def test_a_block_of_a_hessian_is_named_with_its_rows_and_columns():
+    def claimed(y):
+        return jnp.ones((4, 4)).at[2:, 2:].set(3) * jax.hessian(_of_vector)(y)
+
+    verdict = verify_hessian(_of_vector, claimed, np.array([0.3, -1.0, 0.7, 0.2]))
+    assert verdict.kind is Kind.FACTOR
+    assert verdict.reason.startswith("2 of 16 entries, [3,3] the first, are 3 times")  # the others there are zero
+
+
+def test_two_multiples_are_no_block():
+    verdict = verify_gradient(
+        _of_vector,
+        lambda y: jnp.array([1.0, 2.0, 3.0, 1.0]) * jax.grad(_of_vector)(y),
+        np.array([0.3, -1.0, 0.7, 0.2]),
+    )
+    assert verdict.kind is Kind.UNKNOWN
+
+
+@pytest.mark.parametrize("convention", ["full", "symmetric"])
+def test_a_wrong_coefficient_within_a_hessian_is_named_in_both_conventions(convention):
+    def f(S, x):
+        return -(jnp.linalg.slogdet(S)[1] + x @ jnp.linalg.inv(S) @ x) / 2
+
+    D = np.zeros((9, 6))
+    for column, (j, i) in enumerate(zip(*np.triu_indices(3), strict=True)):
+        D[3 * j + i, column] = D[3 * i + j, column] = 1
+    M = D if convention == "symmetric" else D @ np.linalg.pinv(D)
+
+    def claimed(S, x):
+        P = jnp.linalg.inv(S)
+        Q = P @ jnp.outer(x, x) @ P
+        return M.T @ (jnp.kron(P, P) - (jnp.kron(P, Q) + jnp.kron(Q, P)) / 2) @ M  # 1/2 is right for the first
+
+    verdict = verify_hessian(f, claimed, S, x, domains=PD, convention=convention)
+    assert verdict.kind is Kind.WRONG_COEFFICIENT
+    assert "kron(inv(S), inv(S))" in verdict.reason
+    assert "is twice what it should be" in verdict.reason
+
+
+@pytest.mark.parametrize(("power", "words"), [(1, "once too often"), (-1, "multiply by the function"), (2, "power 2")])
+def test_powers_of_the_function_on_its_derivative_are_named(power, words):
+    def f(y):
+        return jnp.exp(-y @ y)
+
+    verdict = verify_gradient(f, lambda y: f(y) ** power * jax.grad(f)(y), np.array([0.3, -0.5, 0.2]))
+    assert verdict.kind is Kind.DENSITY_NOT_LOG
+    assert words in verdict.reason
+
+
+def test_a_sign_lost_within_a_difference_is_named_with_the_argument():
+    def f(mu, x, S):
+        return -(x - mu) @ jnp.linalg.solve(S, x - mu) / 2
+
+    verdict = verify_gradient(f, lambda mu, x, S: jnp.linalg.solve(S, x + mu), x[::-1].copy(), x, S)
+    assert verdict.kind is Kind.SIGN
+    assert verdict.reason.startswith("with -mu in place of mu the formula holds")

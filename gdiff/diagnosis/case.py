@@ -28,7 +28,7 @@ class Sample:
     fresh: bool = True  # False where library terms are fitted, True where they are confirmed
     entry_bound: np.ndarray | None = None  # (first, second): the bound on the entries themselves, where there is one
     by_rows: np.ndarray | None = None  # the claim, its coordinates read row by row
-    swapped: Mapping[str, np.ndarray] = field(default_factory=dict)  # the claim with one argument inverted
+    swapped: Mapping[str, np.ndarray] = field(default_factory=dict)  # the claim with one argument inverted or negated
 
     @property
     def is_told_by_entries(self) -> bool:
@@ -74,9 +74,11 @@ class Case:
 
     def target(self, sample: Sample, convention: str | None) -> np.ndarray:
         """What should have been claimed, in that convention."""
-        if convention != "symmetric":
-            return sample.truth
-        first = sample.truth if self.order == 1 else self.first.scale_off_diagonal(sample.truth, 0, 2.0)
+        return sample.truth if convention != "symmetric" else self.in_distinct_entries(sample.truth)
+
+    def in_distinct_entries(self, tensor: np.ndarray) -> np.ndarray:
+        """A Frobenius tensor as partial derivatives in the distinct entries."""
+        first = tensor if self.order == 1 else self.first.scale_off_diagonal(tensor, 0, 2.0)
         return self.second.scale_off_diagonal(first, 1, 2.0)
 
     def targets(self, convention: str | None) -> list[np.ndarray]:

@@ -147,7 +147,7 @@ def _find_true_terms(case: Case, convention: str | None) -> tuple[_Design, dict[
         fits = fits[1:]  # the given point may be badly conditioned; it is judged with the fresh ones
     fresh = [s for s in support if s.fresh] or list(support)
     judged = replace(case, samples=fresh)
-    for terms in stages(case):
+    for terms in stages(case, convention):
         design = _design(case, fits, terms, convention)
         wanted = _equations(case, fits, [case.target(s, convention) for s in fits], convention)
         found = _solve(design, wanted, _noise(fits))

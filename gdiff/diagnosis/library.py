@@ -251,8 +251,18 @@ def _first_order(case: Case, raw: bool, longest: int) -> list[Term]:
     return list(terms.values())
 
 
-def _second_order(case: Case, raw: bool) -> list[Term]:
-    """Terms of a block of a Hessian, in Frobenius form: N (U ⊗ V) N and vec(U) vec(V)' for matrices U, V."""
+def _second_order(case: Case, raw: bool, convention: str | None) -> list[Term]:
+    """Terms of a block of a Hessian, as the convention lays it out: N (U ⊗ V) N, or D' (U ⊗ V) D, and so on."""
+    if convention != "symmetric":
+        return _second_order_full(case, raw)
+    return [
+        Term(t.text, lambda s, t=t: case.in_distinct_entries(t.compute(s)), t.factors)  # type: ignore[misc]
+        for t in _second_order_full(case, raw)
+    ]
+
+
+def _second_order_full(case: Case, raw: bool) -> list[Term]:
+    """N (U ⊗ V) N and vec(U) vec(V)' for matrices U, V."""
     factors = _factors(case, raw)
 
     def dimension(shape: tuple[int, ...]) -> int:
@@ -330,7 +340,7 @@ def cut(text: str) -> tuple[str, ...]:
     return (*out, text[start:])
 
 
-def stages(case: Case) -> Iterator[list[Term]]:
+def stages(case: Case, convention: str | None) -> Iterator[list[Term]]:
     """Libraries to try, small ones first: the caller's own terms, then products, longer ones, scalar factors."""
     own = [
         Term(
@@ -343,7 +353,7 @@ def stages(case: Case) -> Iterator[list[Term]]:
     if own:
         yield own
     if case.order == 2:
-        second = own + _second_order(case, False)
+        second = own + _second_order(case, False, convention)
         yield second
         with_value = [("f", lambda s: float(s.value[0]))]
         yield second + [times(t, *f) for t in second for f in with_value]

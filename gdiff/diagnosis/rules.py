@@ -4,10 +4,8 @@ The order is the argument: a rule may assume that those before it found nothing.
 the claim was held against before any is tried in the other.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from fractions import Fraction
-from itertools import product
-from math import isclose, sqrt
+from collections.abc import Callable, Iterator, Sequence
+from math import isclose
 
 import numpy as np
 
@@ -18,6 +16,15 @@ from gdiff.diagnosis.case import (
     evidence,
     fraction,
     worst_entry,
+)
+from gdiff.diagnosis.entries import (
+    candidates,
+    diagonal_or_not,
+    in_convention,
+    multiple,
+    one_triangle,
+    part,
+    symmetric_part,
 )
 from gdiff.diagnosis.kinds import Diagnosis, Kind
 from gdiff.display import number
@@ -108,7 +115,7 @@ def _scaled(case: Case, convention: str | None) -> float | None:
     ratio = constant_ratio(case.claimed, case.targets(convention))
     if ratio is None or ratio == 0 or not np.isfinite(ratio):
         return None
-    for value in _candidates(ratio, *_counts(case)):  # the simple one that holds
+    for value in candidates(ratio, *_counts(case)):  # the simple one that holds
         if (
             value not in (0, 1)
             and isclose(value, ratio, rel_tol=0.05)
@@ -121,10 +128,6 @@ def _scaled(case: Case, convention: str | None) -> float | None:
 def _counts(case: Case) -> tuple[float, ...]:
     n = case.count or 1
     return (n, 1 / n, -n, -1 / n) if n > 1 else ()
-
-
-def _in_convention(case: Case, convention: str | None) -> str:
-    return "" if convention in case.conventions and len(case.conventions) == 1 else f", in the {convention} convention"
 
 
 def _count_hint(case: Case, ratio: float) -> tuple[Kind, str] | None:
@@ -143,7 +146,7 @@ def _factor(case: Case, convention: str | None) -> Diagnosis | None:
     ratio = _scaled(case, convention)
     if ratio is None:
         return None
-    where = "" if convention is None else _in_convention(case, convention)
+    where = "" if convention is None else in_convention(case, convention)
     found = evidence(case, convention, ratio=ratio, instead=f"the claim times {fraction(1 / ratio)}")
     if ratio == -1:
         return Diagnosis(
@@ -156,124 +159,7 @@ def _factor(case: Case, convention: str | None) -> Diagnosis | None:
     if counted is not None:
         return Diagnosis(*counted, found)
     why = {2.0: ": a lost 1/2", 0.5: ": a 1/2 too many, or one of two equal halves forgotten"}.get(abs(ratio), "")
-    return Diagnosis(Kind.FACTOR, f"every entry is {_multiple(ratio)} times the derivative{where}{why}.", found)
-
-
-def _multiple(ratio: float) -> str:
-    """A ratio in words that never round to 1."""
-    return f"1 {'+' if ratio > 1 else '-'} {abs(ratio - 1):.1g}" if isclose(ratio, 1, rel_tol=5e-7) else fraction(ratio)
-
-
-def _classes(case: Case) -> np.ndarray:
-    """How many of an entry's indices stand off the diagonal: 0, 1 or 2."""
-    second = case.second.off_diagonal().astype(int)[None, :]
-    first = case.first.off_diagonal().astype(int)[:, None] if case.order == 2 else np.zeros((case.first.size, 1), int)
-    return np.broadcast_to(first + second, (case.first.size, case.second.size))
-
-
-def _diagonal_or_not(case: Case, convention: str | None) -> Diagnosis | None:
-    if case.is_trivial:
-        return None
-    classes = _classes(case)
-    options: dict[int, tuple[float, ...]] = {}
-    for level in (int(k) for k in np.unique(classes)):
-        mask = classes == level
-        ratio = constant_ratio([c * mask for c in case.claimed], [t * mask for t in case.targets(convention)])
-        options[level] = (1.0,) if ratio is None else _candidates(ratio, sqrt(2), sqrt(0.5), -sqrt(2), -sqrt(0.5))
-    choices = (dict(zip(options, choice, strict=True)) for choice in product(*options.values()))
-    ratios = next((choice for choice in choices if _classes_hold(case, convention, classes, choice)), None)
-    if ratios is None:
-        return None
-    on, off = ratios.get(0, 1.0), ratios.get(1, 1.0)
-    if on == off:
-        return None
-    where = "" if convention is None else _in_convention(case, convention)
-    found = evidence(case, convention, on_diagonal=on, off_diagonal=off)
-    if on == 1.0 and off is not None:
-        why = {2.0: ": each pair was counted twice", 0.5: ": only one of each pair was counted"}.get(off, "")
-        if any(isclose(abs(off), r, rel_tol=1e-3) for r in (sqrt(2), sqrt(0.5))):
-            why = ": derivatives along unit directions of the symmetric matrices carry the root of two"
-        times = "zero" if off == 0 else f"{_multiple(off)} times the derivative"
-        return Diagnosis(Kind.OFF_DIAGONAL_FACTOR, f"right on the diagonal, off it {times}{where}{why}.", found)
-    if off == 1.0 and on is not None:
-        times = "zero" if on == 0 else f"{_multiple(on)} times the derivative"
-        return Diagnosis(
-            Kind.DIAGONAL_FACTOR,
-            f"right off the diagonal, on it {times}{where}: look at the term with ∘I.",
-            found,
-        )
-    return None
-
-
-def _candidates(ratio: float, *more: float) -> tuple[float, ...]:
-    """Numbers that a measured ratio may stand for, the simplest first."""
-    near = float(Fraction(ratio).limit_denominator(24))
-    rounded = (float(f"{ratio:.{digits}g}") for digits in (7, 8))
-    known = [v for v in (near, *more, *rounded) if isclose(v, ratio, rel_tol=0.05) or v == near == 0]
-    return tuple(dict.fromkeys((*known, ratio)))
-
-
-def _classes_hold(case: Case, convention: str | None, classes: np.ndarray, ratios: Mapping[int, float]) -> bool:
-    """Whether the entries of each class are that multiple of the derivative, everywhere.
-
-    The claim is divided, not pieced together with the derivative: its rounding errors belong together.
-    """
-    lost = np.isin(classes, [level for level, ratio in ratios.items() if ratio == 0])
-    if any(np.any(c * lost) for c in case.claimed):
-        return False
-    divisor = np.ones(classes.shape)
-    for level, ratio in ratios.items():
-        divisor[classes == level] = ratio or 1.0
-    corrected = [c / divisor for c in case.claimed]
-    if not lost.any():
-        return case.holds(corrected, convention)
-    by_entries = case.entrywise()
-    filled = [np.where(lost, t, c) for c, t in zip(corrected, case.targets(convention), strict=True)]
-    return case.holds(filled, convention) or (by_entries is not None and by_entries.holds(filled, convention))
-
-
-def _one_triangle(case: Case, convention: str | None) -> Diagnosis | None:
-    if case.first.size != 1 or case.is_trivial:
-        return None
-    shape = case.second.shape
-    for cut, name, rest in ((np.tril, "lower", "above"), (np.triu, "upper", "below")):
-        mask = cut(np.ones(shape)).reshape(1, -1)
-        if all(not np.any(c * (1 - mask)) for c in case.claimed) and any(
-            np.any(t * (1 - mask)) for t in case.targets(convention)
-        ):
-            grids = [c.reshape(shape) for c in case.claimed]
-            filled = [(g + g.T - g * np.eye(len(g))).reshape(1, -1) for g in grids]
-            if case.holds(filled, convention):
-                where = "" if convention is None else f" of the derivative in the {convention} convention"
-                return Diagnosis(
-                    Kind.LOWER_TRIANGLE,
-                    f"only the {name} triangle{where} is there, zeros {rest} the diagonal: mirror it.",
-                    evidence(case, convention, instead=f"the {name} triangle, mirrored"),
-                )
-    return None
-
-
-def _symmetric_part(case: Case, convention: str | None) -> Diagnosis | None:
-    if case.conventions == (None,):
-        return None
-    tensors = []
-    for claimed in case.claimed:
-        out = claimed
-        for side, axis in ((0, case.first), (1, case.second)):
-            if axis.is_symmetric:
-                swap = np.swapaxes(np.arange(axis.size).reshape(axis.shape), -1, -2).reshape(-1)
-                out = (out + np.take(out, swap, axis=side)) / 2
-        tensors.append(out)
-    if case.holds(tensors, convention):
-        name = case.name
-        return Diagnosis(
-            Kind.SYMMETRIC_PART_RIGHT,
-            f"its symmetric part is right{_in_convention(case, convention)}, the rest is not zero: the entries of "
-            f"{name} were treated as free. (G + G')/2 holds."
-            + (" For a Hessian, write N H N." if case.order == 2 else ""),
-            evidence(case, convention, instead="(G + G')/2"),
-        )
-    return None
+    return Diagnosis(Kind.FACTOR, f"every entry is {multiple(ratio)} times the derivative{where}{why}.", found)
 
 
 def _wrong_order(case: Case, convention: str | None) -> Diagnosis | None:
@@ -304,32 +190,57 @@ def _wrong_order(case: Case, convention: str | None) -> Diagnosis | None:
 def _density(case: Case, convention: str | None) -> Diagnosis | None:
     if any(s.value.size != 1 or not np.isfinite(s.value).all() for s in case.samples):
         return None
-    values = [float(s.value[0]) for s in case.samples]
-    if np.ptp(values) <= 1e-9 * max(map(abs, values)) and len(values) > 1:
+    values = np.array([float(s.value[0]) for s in case.samples])
+    if np.ptp(values) <= 1e-9 * np.max(np.abs(values)) and len(values) > 1:
         return None
     targets = case.targets(convention)
-    told = [abs(v) < EXPONENT_RANGE for v in values]  # beyond it exp under- or overflows, and nothing can be told
-    readings = [
-        (
-            [c * v for c, v in zip(case.claimed, values, strict=True)],
-            "this is the derivative of the logarithm of the function: multiply by the function itself.",
-        ),
-        (
-            [c / np.exp(v) if known else t for c, v, t, known in zip(case.claimed, values, targets, told, strict=True)],
-            "this is the derivative of the exponential of the function, the density and not its log: divide by the "
-            "density.",
-        ),
-    ]
-    for (tensors, text), is_told in zip(readings, (True, any(told)), strict=True):
-        if is_told and case.holds(tensors, convention):
+    told = np.abs(values) < EXPONENT_RANGE  # beyond it exp under- or overflows, and nothing can be told
+    if told.any():
+        safe = np.where(told, values, 0.0)
+        undone = [
+            c / np.exp(v) if known else t for c, v, t, known in zip(case.claimed, safe, targets, told, strict=True)
+        ]
+        if case.holds(undone, convention):
+            text = (
+                "this is the derivative of the exponential of the function, the density and not its log: divide by the "
+                "density."
+            )
             return Diagnosis(Kind.DENSITY_NOT_LOG, text, evidence(case, convention))
+    power = _power(case.claimed, targets, values)
+    if power and case.holds([c / v**power for c, v in zip(case.claimed, values, strict=True)], convention):
+        text = _POWERS.get(power, f"this is the derivative times the function to the power {power}.")
+        return Diagnosis(Kind.DENSITY_NOT_LOG, text, evidence(case, convention, power=power))
     return None
+
+
+_POWERS = {
+    -1: "this is the derivative of the logarithm of the function: multiply by the function itself.",
+    1: "this is the derivative times the function: the function was multiplied in once too often.",
+}
+
+
+def _power(claimed: Sequence[np.ndarray], targets: Sequence[np.ndarray], values: np.ndarray) -> int:
+    """p with claimed = f^p times the derivative, as the point where f is furthest from 1 has it; 0 if there is none."""
+    with np.errstate(all="ignore"):
+        sizes = np.log(np.abs(values))
+        n = int(np.argmax(np.where(np.isfinite(sizes), np.abs(sizes), 0.0)))
+        ratio = np.sum(claimed[n] * targets[n]) / np.sum(targets[n] ** 2)
+        power = float(np.log(np.abs(ratio)) / sizes[n])
+    return round(power) if np.isfinite(power) and abs(power) < 4 else 0
 
 
 def _inverse(case: Case, convention: str | None) -> Diagnosis | None:
     names = [name for name in case.samples[0].swapped if all(name in s.swapped for s in case.samples)]
     for name in names:
         if case.holds([s.swapped[name] for s in case.samples], convention):
+            shape = np.shape(case.samples[0].arguments[name])
+            if len(shape) < 2 or shape[-1] != shape[-2]:
+                return Diagnosis(
+                    Kind.SIGN,
+                    f"with -{name} in place of {name} the formula holds: a sign is lost where {name} stands, in a "
+                    "difference perhaps.",
+                    evidence(case, convention, argument=name),
+                )
             return Diagnosis(
                 Kind.INVERSE_EXCHANGED,
                 f"with inv({name}) in place of {name} the formula holds: a matrix stands where its inverse "
@@ -401,9 +312,10 @@ BEFORE_TERMS: tuple[Rule, ...] = (
     _transpose,
     _factor,
     _wrong_order,
-    _diagonal_or_not,
-    _one_triangle,
-    _symmetric_part,
+    diagonal_or_not,
+    one_triangle,
+    symmetric_part,
     _inverse,
     _density,
+    part,
 )

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gdiff import closed_form
 from gdiff.claim import Argument, Claim
@@ -28,6 +29,36 @@ _ds = Argument("dS", Symmetric(), ("d", "d"))
 def _hessian_vector_product(rows, mu, s, dmu, ds):
     _, (dg, da) = jax.jvp(jax.grad(lambda m, c: log_likelihood(rows, m, c), (0, 1)), (mu, s), (dmu, ds))
     return jnp.concatenate([dg, ((da + da.T) / 2).T.reshape(-1)])
+
+
+def _mean_term(term):
+    """A term of dg, in the coordinates (mu, vec Sigma)."""
+
+    def padded(rows, mu, s, dmu, ds):
+        p, t = np.linalg.inv(s), rows - mu
+        return np.concatenate([term(p, t, dmu, ds), np.zeros(s.size)])
+
+    return padded
+
+
+def _cov_term(term):
+    """The symmetric part, doubled, of a term of dA, in the coordinates (mu, vec Sigma)."""
+
+    def padded(rows, mu, s, dmu, ds):
+        p, t = np.linalg.inv(s), rows - mu
+        m = term(p, t, dmu, ds)
+        return np.concatenate([np.zeros(len(mu)), (m + m.T).reshape(-1)])
+
+    return padded
+
+
+_VECTOR_PRODUCT_TERMS = (
+    ("n*inv(S)*dmu", _mean_term(lambda p, t, dmu, ds: len(t) * p @ dmu)),  # noqa: ARG005
+    ("inv(S)*dS*g", _mean_term(lambda p, t, dmu, ds: p @ ds @ p @ t.sum(axis=0))),  # noqa: ARG005
+    ("n*inv(S)*dS*inv(S)", _cov_term(lambda p, t, dmu, ds: len(t) / 2 * p @ ds @ p)),  # noqa: ARG005
+    ("(inv(S)*dS*Q + Q*dS*inv(S))", _cov_term(lambda p, t, dmu, ds: p @ ds @ p @ t.T @ t @ p)),  # noqa: ARG005
+    ("(inv(S)*dmu*g' + g*dmu'*inv(S))", _cov_term(lambda p, t, dmu, ds: np.outer(p @ dmu, p @ t.sum(axis=0)))),  # noqa: ARG005
+)
 
 
 def _of_precision(rows, mu, p):
@@ -275,6 +306,7 @@ CLAIMS = (
         ),
         function=_hessian_vector_product,
         derivative=lambda v, m, s, dm, ds: closed_form.hessian_vector_product(v, m, s, dm, ds).vector(),
+        terms=_VECTOR_PRODUCT_TERMS,
         arguments=(data, mean, cov, _dmu, _ds),
         wrt=(),
         kind="value",
