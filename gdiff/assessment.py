@@ -168,7 +168,7 @@ def judge_at(entry: Claim, truth: Truth, dtype: Any = np.float64) -> Verdict:
 def _terms(entry: Claim) -> list[Term]:
     """The entry's own terms, as functions of the arguments by name."""
     names = [a.name for a in entry.arguments]
-    return [(text, lambda by_name, f=f: f(*(by_name[n] for n in names))) for text, f in entry.terms]  # type: ignore[misc]
+    return [(text, lambda by_name, f=f: f(*(by_name[n] for n in names))) for text, f in entry.terms]
 
 
 def _definite(entry: Claim, point: Sequence[np.ndarray], seed: int) -> Verdict:

@@ -52,12 +52,14 @@ class Checked:
     def text(self) -> str:
         """What a person reads in the terminal."""
         symbol = f"d2f/d{self.wrt}2" if self.order == 2 else f"df/d{self.wrt}"
+        if isinstance(self.claim, Expression) and f"d{self.wrt}" in self.claim.symbols:
+            symbol = "df"
         lines = [f"f = {self.expression.text}"]
         if isinstance(self.claim, Expression):
             lines.append(f"{symbol} = {self.claim.text}, you say")
         else:
             lines += [f"{symbol}, you say, from {self.claim.source}:", matrix_text(self.claim.array, indent="  ")]
-        lines += [f"Read as: {self.shapes_text}.", *(f"Note: {note}." for note in self.notes), ""]
+        lines += [f"Read as: {self.shapes_text}.", *(f"Note: {note.removesuffix('.')}." for note in self.notes), ""]
         v = self.verdict
         head = v.message.partition(": ")[0]
         head += f", also for {' and '.join(v.hypotheses).replace(' symmetric', '')} symmetric" if self._taken_so else ""
@@ -178,11 +180,13 @@ def check(
     at: Mapping[str, Source] | None = None,
     claim_file: Source | None = None,
     seed: int = 0,
+    degenerate: bool = False,
 ) -> Checked:
     """Hold a formula, or numbers, against the derivative of an expression with respect to one of its names.
 
     `at` gives values (paths of CSV files, texts of numbers, or arrays) for the names of the expression, `claim_file`
-    the numbers that are claimed there. Raises ValueError (a ReadError where a text cannot be read).
+    the numbers that are claimed there. `degenerate` tries a formula that holds at special points too. Raises
+    ValueError (a ReadError where a text cannot be read).
     """
     if (claim is None) == (claim_file is None):
         raise ValueError("want one claim: a formula after the expression, or numbers by --claim FILE with --at")
@@ -204,7 +208,7 @@ def check(
 
     from gdiff.trial import Trial
 
-    trial = Trial(f, claimed, wrt, order, values, seed)
+    trial = Trial(f, claimed, wrt, order, values, seed, degenerate)
     outcome = trial.run()
     return Checked(
         outcome.verdict, outcome.expression, claimed, wrt, order, {} if values else trial.sizes,

@@ -213,6 +213,9 @@ def _add_check(commands: Any) -> None:
     check.add_argument("--symmetric", nargs="+", default=[], metavar="V", help="variables that are symmetric matrices")
     check.add_argument("--shape", nargs="+", default=[], metavar="x=3,1", help="shapes, where the letters do not tell")
     check.add_argument("--hessian", action="store_true", help="the claim is a second derivative")
+    check.add_argument(
+        "--degenerate", action="store_true", help="if it holds, try zero, rank one, equal eigenvalues ... too"
+    )
     check.add_argument("--at", nargs="+", default=[], metavar="S=S.csv", help="values of the variables, as CSV files")
     check.add_argument("--claim", metavar="CSV", help="the derivative at those values, as numbers")
     check.add_argument("--seed", type=int, default=0, help="of the random points (default: 0)")
@@ -234,6 +237,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
         at=parse_at(arguments.at),
         claim_file=arguments.claim,
         seed=arguments.seed,
+        degenerate=arguments.degenerate,
     )
     print(checked.text, file=sys.stderr if arguments.json == "-" else sys.stdout)
     if arguments.json:

@@ -17,6 +17,8 @@ from gdiff.truth import Truth, pooled
 
 _HAIR = 1e-2  # of the question: a function that is off by less than this is no other formula, but badly rounded
 
+_JUMP = 1e-3  # of the derivative: answering so much to a rounding of the arguments, it is no smooth function's
+
 
 class Reading:
     """How the arrays of one block of a claim are read into tensors."""
@@ -137,6 +139,18 @@ class Held:
                 if not all(np.max(np.abs(s), initial=0.0) <= most for s in seen):
                     return False
         return True
+
+    def is_kinked(self) -> bool:
+        """Whether somewhere the derivative answers to rounding as it should to a step, and differences are clean."""
+        for point in self.points:
+            for block in point.blocks:
+                if DIFFERENCES not in block.estimates:
+                    continue
+                _, bound = block.estimates[DIFFERENCES]
+                size = max(float(np.max(np.abs(v), initial=0.0)) for v, _ in block.estimates.values())
+                if np.max(block.noise, initial=0.0) > _JUMP * size >= np.max(bound, initial=0.0) and size > 0:
+                    return True
+        return False
 
     def compare(self, convention: str | None) -> Comparison:
         """The claim against every oracle at every point, taken as one of that convention."""

@@ -16,6 +16,7 @@ from gdiff.truth import Truth
 from gdiff.verdict import Verdict
 
 _STATIONARY = "the derivative is zero there, up to rounding: move off the stationary point, unless f is constant."
+_NOT_SMOOTH = "the derivative jumps there when the arguments move by a rounding: f is not smooth at this point."
 
 Term = tuple[str, Callable[..., Any]]
 
@@ -169,7 +170,9 @@ def _judge(truth: Truth, values: ClaimValues, convention: str | None, terms: Seq
             return Verdict(
                 "inconclusive",
                 convention=name,
-                explanation=_STATIONARY
+                explanation=_NOT_SMOOTH
+                if best.bound > 1 and held.is_kinked()
+                else _STATIONARY
                 if best.bound > 1
                 else f"the noise, {best.bound:.1e} relative, is above the question, {held.question:.0e}: "
                 "give better conditioned points.",

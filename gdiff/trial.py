@@ -50,13 +50,24 @@ class Trial:
         order: int,
         values: Mapping[str, Numbers],
         seed: int,
+        degenerate: bool = False,
     ) -> None:
         from gdiff.derivation.evaluate import size_of
 
         self.f, self.claim, self.wrt, self.order, self.values, self.seed = f, claim, wrt, order, values, seed
+        self.degenerate = degenerate
         self.names = tuple(name for name in f.all_shapes if name in f.symbols)
         self.notes: list[str] = list(f.notes)
         self.hypotheses: tuple[str, ...] = ()
+        own = claim.symbols if isinstance(claim, Expression) else ()
+        self.differential = next((name for name in own if name == f"d{wrt}" and name not in self.names), None)
+        if self.differential and order == 2:
+            raise ValueError(f"the claim has `{self.differential}`: want a matrix of second derivatives with --hessian")
+        if self.differential and f.node.shape == SCALAR:
+            form = f"G'*{self.differential}"
+            matrix = f.all_shapes[wrt][1] != 1
+            gradient = f"tr({form})" if matrix else form
+            self.notes.append(f"the differential is compared by its gradient G, df = {gradient}")
         self.extra = self._names_of_the_claim_alone()
         self.sizes = _sizes(f, wrt)
         for node in _inverted(f.node):
@@ -83,7 +94,7 @@ class Trial:
     def _names_of_the_claim_alone(self) -> tuple[str, ...]:
         if not isinstance(self.claim, Expression):
             return ()
-        extra = tuple(name for name in self.claim.symbols if name not in self.names)
+        extra = tuple(name for name in self.claim.symbols if name not in (*self.names, self.differential))
         for name in extra:
             if self.f.all_shapes[name] != SCALAR:
                 known = ", ".join(self.names)
@@ -222,18 +233,19 @@ class Trial:
     def _verdict(
         self, domains: Sequence[Domain], point: Sequence[np.ndarray], constants: Mapping[str, float]
     ) -> Verdict:
-        from gdiff.verify import verify_gradient, verify_hessian, verify_jacobian
+        from gdiff.verify import verify_differential, verify_gradient, verify_hessian, verify_jacobian
 
         claimed: Any
         digits: Any = None
         terms: list[Term] = []
         if isinstance(self.claim, Expression):
-            inner, wanted = self.claim.numpy_function((*self.names, *constants)), tuple(constants.values())
+            tangents = (self.differential,) if self.differential else ()
+            inner, wanted = self.claim.numpy_function((*self.names, *tangents, *constants)), tuple(constants.values())
             claimed = lambda *args: inner(*(np.asarray(a) for a in args), *wanted)  # noqa: E731
         else:
             claimed, digits = self._claimed_numbers(point)
         if self.order == 1 or len(self.shape(self.wrt)) < 2:
-            claim = self.claim if isinstance(self.claim, Expression) else None
+            claim = self.claim if isinstance(self.claim, Expression) and not self.differential else None
             terms = self._wording().vocabulary(claim, self.order, constants)
         declared = [
             d
@@ -244,11 +256,14 @@ class Trial:
         scalar = self.f.node.shape == SCALAR
         if self.order == 2 and not scalar:
             raise ValueError(f"a Hessian is of a scalar; `{self.f.text}` is not")
+        common: dict[str, Any] = {
+            "argnums": self.names.index(self.wrt), "domains": declared, "seed": self.seed, "names": self.names,
+            "terms": terms,
+        }  # fmt: skip
+        if self.differential:
+            return verify_differential(self.f.function(self.names), claimed, *point, **common)
         verify = verify_hessian if self.order == 2 else verify_gradient if scalar else verify_jacobian
-        return verify(
-            self.f.function(self.names), claimed, *point, argnums=self.names.index(self.wrt), domains=declared,
-            digits=digits, seed=self.seed, names=self.names, terms=terms,
-        )  # fmt: skip
+        return verify(self.f.function(self.names), claimed, *point, digits=digits, degenerate=self.degenerate, **common)
 
     def _claimed_numbers(self, point: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         assert isinstance(self.claim, Numbers)

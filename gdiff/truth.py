@@ -30,6 +30,7 @@ _SCALES = (1.0, 0.7, 1.5, 1.0, 2.0, 0.5, 1.2)
 _LARGE = 64  # entries: from here on forward mode judges at the first few points only
 _DIFFERENCED = 4  # points at which finite differences judge beside automatic derivatives
 _MANY_DIRECTIONS = 128  # from here on fewer points and fewer differenced directions
+_ROUNDINGS = 4  # of a value, in units of its last digit, that moving the arguments does not show: constants round too
 _SECOND_DIFFERENCES = 21  # second differences cost 5 q^2 evaluations
 
 
@@ -238,7 +239,7 @@ class _Builder:
         for n, point in enumerate(points):
             draws = slice(n * DRAWS, (n + 1) * DRAWS)
             response = np.nan_to_num(np.abs(moved_values[draws] - values[n])).max(axis=0)
-            value_noise = np.maximum(response, u * np.abs(values[n]))
+            value_noise = np.maximum(response, _ROUNDINGS * u * np.abs(values[n]))
             differences = self._differences(n, point, bases[n], value_noise, automatic is None)
             pushed = (automatic, keep[n]) if few is None else (few, n) if n < FEW else None
             blocks = []

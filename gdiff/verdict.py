@@ -25,7 +25,8 @@ class Refuted(AssertionError):
 class Verdict:
     """Does a claimed derivative hold?
 
-    `convention` is "full", "symmetric", "either" (they coincide), or None for arguments not declared symmetric.
+    `convention` is "full", "symmetric", "either" (they coincide), or None for arguments not declared symmetric; for
+    complex arguments "wirtinger", "conjugate", "nabla" or "jax".
     `hypotheses` are what had to be assumed beyond what was declared. `max_error` is, by oracle, the largest relative
     difference seen (relative to the largest component at its point, in whitened coordinates), `bound` the largest
     relative error that was allowed against the tightest oracle. `checks` counts the components compared.

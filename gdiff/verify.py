@@ -6,12 +6,13 @@ claim; `establish` and `judge` are the two halves, for holding many claims again
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
-from gdiff.arguments import parameter_names, read_arguments, with_positive_definite
+from gdiff.arguments import Arguments, parameter_names, read_arguments, with_positive_definite
 from gdiff.claimed import ClaimFunction
 from gdiff.claimed import ClaimValues as ClaimValues
 from gdiff.claimed import read_claim as read_claim
@@ -19,11 +20,12 @@ from gdiff.diagnosis import Diagnosis, Kind
 from gdiff.domains import PositiveDefinite
 from gdiff.judgement import Term, judge
 from gdiff.judgement import case_of as case_of
-from gdiff.oracles import judging
+from gdiff.oracles import Leaves, judging
 from gdiff.symmetric.coordinates import check_convention
 from gdiff.tolerance import question
 from gdiff.truth import NotEstablished, Subject, establish
 from gdiff.verdict import Verdict
+from gdiff.wirtinger import is_complex, verify_complex
 
 
 def _verify(
@@ -39,7 +41,19 @@ def _verify(
     seed: int,
     names: Sequence[str] | None,
     terms: Sequence[Term],
+    degenerate: bool,
 ) -> Verdict:
+    if is_complex(args, domains):
+        if degenerate:
+            raise ValueError("degenerate=True is for real arguments; pass complex points of your own.")
+        if order == 2:
+            raise TypeError(
+                "a Hessian with respect to complex arguments is not supported: write f of the real and imaginary parts."
+            )
+        return verify_complex(
+            f, claimed, args, argnums=argnums, domains=domains, convention=convention, digits=digits, seed=seed,
+            names=names,
+        )  # fmt: skip
     if convention is not None:
         check_convention(convention)
     arguments = read_arguments(f, args, argnums, domains, names)
@@ -71,6 +85,9 @@ def _verify(
         except NotEstablished as error:
             reason = reason or error
             continue
+        if verdict.holds and degenerate:
+            at = partial(_judged_at, f, claimed, own, order=order, subject=subject, function=function)
+            verdict = _at_degenerate_points(verdict, own, leaves, partial(at, convention=asked, digits=digits))
         if verdict.holds:
             first = tried[0] if tried else None  # what it would be without the hypothesis
             if first is not None and first.kind is Kind.TRANSPOSE:
@@ -93,6 +110,56 @@ def _verify(
         except NotEstablished:
             pass
     return told
+
+
+def _judged_at(
+    f: Callable[..., Any],
+    claimed: Any,
+    arguments: Arguments,
+    leaves: Leaves,
+    *,
+    order: int,
+    subject: Subject,
+    **how: Any,
+) -> Verdict:
+    """The verdict at one point alone."""
+    point = arguments.rebuild(leaves)
+    try:
+        truth = establish(f, [point], order=order, arguments=arguments, subject=subject, fresh=False)
+    except np.linalg.LinAlgError as error:
+        raise NotEstablished(str(error)) from error
+    try:
+        return judge(truth, claimed, explain=False, **how)
+    except np.linalg.LinAlgError:  # the claim inverts what f does not
+        return Verdict("refuted")
+
+
+def _at_degenerate_points(
+    verdict: Verdict, arguments: Arguments, leaves: Leaves, at: Callable[[Leaves], Verdict]
+) -> Verdict:
+    """A verdict that holds at generic points, tried where formulas break: what fails there becomes a hypothesis."""
+    hypotheses, notes, checks, points = list(verdict.hypotheses), list(verdict.notes), verdict.checks, verdict.points
+    for i in arguments.wrt:
+        name, held = arguments.names[i], []
+        for what, value in arguments.domains[i].degenerate(np.shape(leaves[i])).items():
+            try:
+                found = at((*leaves[:i], value, *leaves[i + 1 :]))
+            except NotEstablished:
+                notes.append(f"f is not finite where {name} is {what}.")
+                continue
+            if found.refuted:
+                hypotheses.append(f"{name} not {what}")
+            elif found.inconclusive:
+                notes.append(f"where {name} is {what} there is nothing to judge: {found.explanation}")
+            else:
+                held.append(what)
+                checks, points = checks + found.checks, points + found.points
+        if held:
+            notes.append(f"holds where {name} is {', '.join(held)} too.")
+    status: Any = "holds under hypotheses" if hypotheses else verdict.status
+    return replace(
+        verdict, status=status, hypotheses=tuple(hypotheses), notes=tuple(notes), checks=checks, points=points
+    )
 
 
 def _advised(verdict: Verdict) -> Diagnosis:
@@ -129,6 +196,7 @@ def verify_gradient(
     seed: int = 0,
     names: Sequence[str] | None = None,
     terms: Sequence[Term] = (),
+    degenerate: bool = False,
 ) -> Verdict:
     """Is `claimed` the gradient of the scalar function f?
 
@@ -136,9 +204,11 @@ def verify_gradient(
     `claimed` has the shape of the argument, or is its vec or vech. `domains` is one domain for the differentiated
     argument, or one for each argument; by default Scalar, Vector, General by rank, and if that fails, square matrices
     are tried as positive definite (the verdict then names that hypothesis). `convention=None` accepts either and
-    reports which. `digits` are the significant digits that a numeric claim was printed with, or half a unit of the
-    last digit for each entry (`gdiff.tolerance.printed_precision`). `terms` are extra (text, function of the named
-    arguments) for the diagnosis to look for.
+    reports which. For a complex argument the conventions are "wirtinger", "conjugate", "nabla" and "jax", as
+    `gdiff.wirtinger` defines them. `digits` are the significant digits that a numeric claim was printed with, or half a
+    unit of the last digit for each entry (`gdiff.tolerance.printed_precision`). `terms` are extra (text, function of
+    the named arguments) for the diagnosis to look for. `degenerate=True` tries a claim that holds at degenerate points
+    too (zero, rank one, equal eigenvalues ...): where it fails becomes a hypothesis of the verdict.
 
     Raises ValueError for shapes that fit no layout and for points outside their domain, TypeError for tracers.
     """
@@ -154,6 +224,7 @@ def verify_gradient(
         seed=seed,
         names=names or parameter_names(f, len(args)),
         terms=terms,
+        degenerate=degenerate,
     )
 
 
@@ -168,6 +239,7 @@ def verify_hessian(
     seed: int = 0,
     names: Sequence[str] | None = None,
     terms: Sequence[Term] = (),
+    degenerate: bool = False,
 ) -> Verdict:
     """Is `claimed` the Hessian of the scalar function f?
 
@@ -187,6 +259,7 @@ def verify_hessian(
         seed=seed,
         names=names or parameter_names(f, len(args)),
         terms=terms,
+        degenerate=degenerate,
     )
 
 
@@ -201,6 +274,7 @@ def verify_jacobian(
     seed: int = 0,
     names: Sequence[str] | None = None,
     terms: Sequence[Term] = (),
+    degenerate: bool = False,
 ) -> Verdict:
     """Is `claimed` the Jacobian of f, of any output shape?
 
@@ -219,6 +293,7 @@ def verify_jacobian(
         seed=seed,
         names=names,
         terms=terms,
+        degenerate=degenerate,
     )
 
 

@@ -32,6 +32,7 @@ FLOORS = (
     {"claimed", "laplace_approximation", "structured"},
     {"comparison"},
     {"judgement"},
+    {"wirtinger"},
     {"verify", "verify_density"},
     {"identities", "mutants", "testing", "assessment"},
     {"lookup", "derivation"},

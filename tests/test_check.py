@@ -432,3 +432,42 @@ def test_anything_is_a_verdict_or_a_value_error(seed):
 def test_numbers_are_read_from_a_path_or_as_they_stand(tmp_path):
     (tmp_path / "m.csv").write_text("1,2\n3,4\n")
     assert read_numbers(tmp_path / "m.csv").array.tolist() == read_numbers("1 2; 3 4").array.tolist()
+
+
+# --- degenerate points -----------------------------------------------------------------------------------------------
+
+
+def test_degenerate_points_are_tried_on_request():
+    checked = check("tr(X'*X)", "2*X*X'*inv(X)'", wrt="X", degenerate=True)
+    assert checked.exit_status == 0
+    assert "Holds if X not 0 and X not of rank 1." in checked.text
+    assert "not of rank 1" not in check("tr(X'*X)", "2*X*X'*inv(X)'", wrt="X").text
+
+
+# --- differentials ---------------------------------------------------------------------------------------------------
+
+DIFFERENTIALS = [
+    ("log(det(S))", "tr(inv(S)*dS)", "S", (), 0, "Holds."),
+    ("log|Σ|", "tr(inv(Σ)*dΣ)", "Σ", (), 0, "df = tr(inv(Sigma)*dSigma), you say"),
+    (r"\log|\Sigma|", r"\operatorname{tr}(\Sigma^{-1} d \Sigma)", r"\Sigma", (), 0, "Holds."),
+    ("inv(S)", "-inv(S)*dS*inv(S)", "S", (), 0, "Holds."),
+    ("S*S", "dS*S + S*dS", "S", (), 0, "Holds."),
+    ("x'*A*x", "2*x'*A*dx", "x", (), 0, "Holds if A symmetric."),
+    ("x'*A*x", "2*x'*A*dx", "x", ("A",), 0, "df = G'*dx"),
+    ("inv(S)", "inv(S)*dS*inv(S)", "S", (), 1, "Every entry is -1 times the derivative"),
+    ("log(det(S)) + x'*inv(S)*x", "tr(inv(S)*dS)", "S", ("S",), 1, "You are missing - inv(S)*x*x'*inv(S)"),
+    ("tr(S*S)", "2*tr(S*dS) + 1", "S", (), 1, "It is not linear in the tangents"),
+    ("S*S", "2*S*dS", "S", (), 1, "Refuted"),
+]
+
+
+@pytest.mark.parametrize(("expression", "claim", "wrt", "symmetric", "status", "words"), DIFFERENTIALS)
+def test_a_differential_is_read_and_judged(expression, claim, wrt, symmetric, status, words):
+    checked = check(expression, claim, wrt=wrt, symmetric=symmetric)
+    assert checked.exit_status == status, checked.text
+    assert words in checked.text
+
+
+def test_a_differential_is_no_hessian():
+    with pytest.raises(ValueError, match="want a matrix of second derivatives"):
+        check("log(det(S))", "tr(inv(S)*dS)", wrt="S", hessian=True)

@@ -455,3 +455,13 @@ def test_a_sign_lost_within_a_difference_is_named_with_the_argument():
     verdict = verify_gradient(f, lambda mu, x, S: jnp.linalg.solve(S, x + mu), x[::-1].copy(), x, S)
     assert verdict.kind is Kind.SIGN
     assert verdict.reason.startswith("with -mu in place of mu the formula holds")
+
+
+def test_a_hessian_of_free_entries_is_told_what_else_is_wrong_with_it():
+    def claimed(S):
+        return -jnp.kron(jnp.linalg.inv(S), jnp.linalg.inv(S)) / 2
+
+    verdict = verify_hessian(lambda S: jnp.linalg.slogdet(S)[1], claimed, S, domains=PD)
+    assert verdict.kind is Kind.FACTOR
+    assert verdict.reason.startswith("the entries of S were treated as free, and of the symmetric part")
+    assert "every entry is 1/2 times the derivative" in verdict.reason

@@ -39,6 +39,16 @@ def test_samples_lie_in_the_domain(domain, shape):
 
 
 @pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
+def test_degenerate_points_lie_in_the_domain(domain, shape):
+    points = domain.degenerate(shape)
+    assert points or len(shape) > 2
+    for point in points.values():
+        assert np.shape(point) == shape
+        assert domain.contains(point)
+        assert np.all(np.isfinite(domain.tangent_basis(point)))
+
+
+@pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
 def test_tangent_and_normal_directions_span_everything(domain, shape):
     point = np.asarray(domain.sample(np.random.default_rng(1), shape))
     tangent, normal = domain.tangent_basis(point), domain.normal_basis(point)

@@ -345,3 +345,29 @@ def test_the_rounding_of_a_product_of_factors_is_no_mistake(seed):
     L = LowerTriangular().sample(np.random.default_rng(seed), (2, 2), condition=1e6)
     assert verify_gradient(f, gradient, L, x[:2], domains=LowerTriangular(), seed=seed).holds
     assert verify_gradient(f, lambda L, x: (1 + 1e-6) * gradient(L, x), L, x[:2], domains=LowerTriangular()).refuted
+
+
+def test_a_formula_that_fails_at_degenerate_points_holds_under_hypotheses_that_name_them():
+    def f(X):
+        return jnp.trace(X.T @ X)
+
+    right = verify_gradient(f, lambda X: 2 * X, S, degenerate=True)
+    assert (right.status, right.hypotheses) == ("holds", ())
+    assert "holds where X is of rank 1, the identity" in " ".join(right.notes)
+    thin = verify_gradient(f, lambda X: 2 * X @ X @ jnp.linalg.inv(X), S, degenerate=True)
+    assert thin.status == "holds under hypotheses"
+    assert thin.hypotheses == ("X not 0", "X not of rank 1")
+    assert right.checks > thin.checks > verify_gradient(f, lambda X: 2 * X, S).checks
+
+
+def test_where_a_function_has_no_derivative_there_is_nothing_to_judge():
+    kinked = verify_gradient(jnp.max, lambda x: (x == x.max()).astype(float), x, degenerate=True)
+    assert kinked.status == "holds"
+    assert any("f is not smooth" in note for note in kinked.notes)
+    unbounded = verify_gradient(lambda x: jnp.sum(jnp.log(x**2)), lambda x: 2 / x, x, degenerate=True)
+    assert unbounded.status == "holds"
+    assert any("not finite where x is 0" in note for note in unbounded.notes)
+
+
+def test_a_wrong_formula_is_not_excused_by_degenerate_points():
+    assert verify_gradient(lambda X: jnp.trace(X.T @ X), lambda X: 3 * X, S, degenerate=True).refuted

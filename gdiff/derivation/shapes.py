@@ -70,7 +70,8 @@ def infer(
 ) -> Reading:
     """Find the shapes of several texts that share their names.
 
-    With `wrt`, the first is taken to be a scalar and the others derivatives of it, as far as that is possible.
+    With `wrt`, the first is taken to be a scalar and the others derivatives of it, as far as that is possible; a claim
+    with the differential of `wrt` in it (dS) is the differential of the expression.
     With `expected`, every text has that shape.
     """
     search = Search(syntaxes, declared, wrt, symmetric, expected)
@@ -185,6 +186,8 @@ class _Attempt:
                 "hessian": (values, entries),
             }
             shape = wanted.get(self._choice(":claim"))
+            if any(differential_of(name) == self.search.wrt for name in symbols(claim)):
+                shape = self.shape(expression)  # df = tr(inv(S)*dS)
             if shape is not None and not self._fits(claim.shape, shape):
                 raise self._conflict(claim, "the derivative does not have the shape of what it is taken by", ":claim")
             made.append(claim)

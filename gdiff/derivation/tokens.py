@@ -106,7 +106,19 @@ class _Tokenizer:
             elif not (self._number() or self._word() or self._superscript() or self._command() or self._operator()):
                 self._letter(character)
         self._emit("end", "", 0)
-        return self.tokens
+        return self._with_differentials()
+
+    def _with_differentials(self) -> list[Token]:
+        r"""The tokens, with dΣ and d\Sigma one name where Σ is one that the caller named; d Σ is that in LaTeX only."""
+        out: list[Token] = []
+        for token in self.tokens:
+            before = out[-1] if out else None
+            joined = token.kind == "name" and token.text in self.declared and (self.latex or not token.spaced)
+            if joined and before is not None and (before.kind, before.text) == ("name", "d"):
+                out[-1] = Token("name", f"d{token.text}", before.at, before.spaced)
+            else:
+                out.append(token)
+        return out
 
     def _emit(self, kind: str, text: str, length: int) -> bool:
         if kind in ("|", "‖") and self.side:

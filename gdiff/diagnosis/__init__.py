@@ -7,8 +7,11 @@ made of), `fit` (which of them are missing, surplus or wrong).
 
 from dataclasses import replace
 
+import numpy as np
+
 from gdiff.diagnosis.case import Case as Case
 from gdiff.diagnosis.case import Sample as Sample
+from gdiff.diagnosis.entries import symmetrised
 from gdiff.diagnosis.fit import decompose as decompose
 from gdiff.diagnosis.fit import terms
 from gdiff.diagnosis.fit import written as written
@@ -24,7 +27,21 @@ def diagnose(case: Case) -> Diagnosis:
     by_entries = case.entrywise() if found is None else None
     if by_entries is not None and not any(by_entries.holds(by_entries.claimed, c) for c in case.conventions):
         found = _diagnose(by_entries)
-    return found or unknown(case)
+    return found or _of_symmetric_part(case) or unknown(case)
+
+
+def _of_symmetric_part(case: Case) -> Diagnosis | None:
+    """What is wrong beside the entries of a symmetric argument having been treated as free."""
+    if case.conventions == (None,):
+        return None
+    samples = [replace(s, claimed=c) for s, c in zip(case.samples, symmetrised(case), strict=True)]
+    if all(np.array_equal(s.claimed, own.claimed) for s, own in zip(samples, case.samples, strict=True)):
+        return None
+    found = _diagnose(replace(case, samples=samples))
+    if found is None:
+        return None
+    text = f"the entries of {case.name} were treated as free, and of the symmetric part, (G + G')/2: {found.message}"
+    return replace(found, message=text)
 
 
 def _diagnose(case: Case) -> Diagnosis | None:

@@ -119,10 +119,8 @@ def one_triangle(case: Case, convention: str | None) -> Diagnosis | None:
     return None
 
 
-def symmetric_part(case: Case, convention: str | None) -> Diagnosis | None:
-    """Right after symmetrising."""
-    if case.conventions == (None,):
-        return None
+def symmetrised(case: Case) -> list[np.ndarray]:
+    """The claim, symmetrised on every symmetric side."""
     tensors = []
     for claimed in case.claimed:
         out = claimed
@@ -131,6 +129,14 @@ def symmetric_part(case: Case, convention: str | None) -> Diagnosis | None:
                 swap = np.swapaxes(np.arange(axis.size).reshape(axis.shape), -1, -2).reshape(-1)
                 out = (out + np.take(out, swap, axis=side)) / 2
         tensors.append(out)
+    return tensors
+
+
+def symmetric_part(case: Case, convention: str | None) -> Diagnosis | None:
+    """Right after symmetrising."""
+    if case.conventions == (None,):
+        return None
+    tensors = symmetrised(case)
     if case.holds(tensors, convention):
         name = case.name
         return Diagnosis(

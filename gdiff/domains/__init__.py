@@ -7,7 +7,7 @@ derivatives along them are commensurate.
 Arrays are host arrays (NumPy, float64). A leading batch is allowed where the domain is one of matrices.
 
 Siblings in order: `base` (what every domain can do), `arrays` (entries free), `matrices` (symmetric), `factors`
-(triangular and diagonal).
+(triangular and diagonal), `complex` (real and imaginary parts).
 """
 
 from gdiff.domains.arrays import General as General
@@ -15,6 +15,7 @@ from gdiff.domains.arrays import Positive as Positive
 from gdiff.domains.arrays import Scalar as Scalar
 from gdiff.domains.arrays import Vector as Vector
 from gdiff.domains.base import Domain as Domain
+from gdiff.domains.complex import Complex as Complex
 from gdiff.domains.factors import Diagonal as Diagonal
 from gdiff.domains.factors import LowerTriangular as LowerTriangular
 from gdiff.domains.matrices import Correlation as Correlation
@@ -24,6 +25,4 @@ from gdiff.domains.matrices import Symmetric as Symmetric
 
 def default_domain(shape: tuple[int, ...]) -> Domain:
     """By rank, and by rank alone: Scalar, Vector, General."""
-    if len(shape) == 0:
-        return Scalar()
-    return Vector() if len(shape) == 1 else General()
+    return Complex().part(shape)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gdiff.domains.base import Domain, entry_basis, entry_scales, floored, orthogonal, spectrum
+from gdiff.domains.base import Domain, entry_basis, entry_scales, floored, orthogonal, spectrum, square_points
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,14 @@ class Vector(Domain):
         """One direction an entry, as long as the entry (no less than a tenth of a typical one)."""
         point = np.asarray(point, dtype=float)
         return entry_basis(point, entry_scales(point))
+
+    def degenerate(self, shape):
+        """Zero; one entry zero; all entries equal."""
+        ones = np.ones(shape)
+        if ones.size < 2:
+            return {"0": 0 * ones, "1": ones}
+        one_zero = np.arange(ones.size).reshape(shape) / 2.0
+        return {"0": 0 * ones, "with a zero entry": one_zero, "of equal entries": ones}
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,10 @@ class Positive(Domain):
     def perturb(self, rng, point, size):
         """Every entry moved by at most `size`, relative to itself."""
         return np.asarray(point, dtype=float) * (1 + rng.uniform(-1.0, 1.0, size=np.shape(point)) * size)
+
+    def degenerate(self, shape):
+        """All entries one."""
+        return {"1" if shape == () else "of equal entries": np.ones(shape)}
 
     def contains(self, array):
         """Finite and positive."""
@@ -76,3 +88,14 @@ class General(Domain):
         left = u * np.sqrt(np.concatenate([s, np.full(m - len(s), middle)]))
         right = vt.T * np.sqrt(np.concatenate([s, np.full(n - len(s), middle)]))
         return np.einsum("ai,bj->ijab", left, right).reshape(m * n, m, n)
+
+    def degenerate(self, shape):
+        """Zero and rank one; for square matrices symmetric, orthogonal and diagonal ones too."""
+        if len(shape) != 2 or min(shape) < 2:
+            return Vector().degenerate(shape)
+        m, n = shape
+        out = {"0": np.zeros(shape), "of rank 1": np.outer(1.0 + np.arange(m), 1.0 / (1.0 + np.arange(n)))}
+        if m == n:
+            rotation = np.eye(n)[:, ::-1] * np.where(np.arange(n) % 2, -1.0, 1.0)
+            out |= square_points(n) | {"orthogonal": rotation}
+        return out

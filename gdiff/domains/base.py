@@ -48,6 +48,12 @@ def entry_basis(point: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return basis.reshape(point.size, *point.shape)
 
 
+def square_points(d: int) -> dict[str, np.ndarray]:
+    """The positive definite points that are degenerate for some formula: equal eigenvalues, no off-diagonals."""
+    equal = np.eye(d) + np.ones((d, d)) if d > 1 else np.eye(d)
+    return {"the identity": np.eye(d), "diagonal": np.diag(1.0 + np.arange(d)), "of equal eigenvalues": equal}
+
+
 def stack(items: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     """The arrays of a shape, stacked; none at all too."""
     return np.stack(items) if items else np.zeros((0, *shape))
@@ -97,6 +103,11 @@ class Domain:
     def contains(self, array: np.ndarray) -> bool:
         """Whether the array is a finite point of the domain."""
         return bool(np.all(np.isfinite(array)))
+
+    def degenerate(self, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Points of this shape at which formulas break that hold elsewhere, by what they are: "0", "the identity"."""
+        del shape
+        return {}
 
     def perturb(self, rng: np.random.Generator, point: np.ndarray, size: float) -> np.ndarray:
         """The point with every entry moved by at most about `size`, relative to its row and column; zeros move too."""

@@ -52,6 +52,11 @@ class LowerTriangular(Domain):
         half = np.tril(inner) - inner * np.eye(point.shape[-1]) / 2  # dL = L Phi(L^-1 dS L^-T)
         return out + point @ half
 
+    def degenerate(self, shape):
+        """The identity, and a factor with nothing but ones."""
+        d = square(shape, type(self).__name__)
+        return {"the identity": np.eye(d), "of equal entries": np.tril(np.ones((d, d)))} if len(shape) == 2 else {}
+
     def project(self, array):
         """The lower triangle."""
         return np.tril(np.asarray(array, dtype=float))
@@ -94,6 +99,10 @@ class Diagonal(Domain):
             pairs = [(i, j) for i in range(d) for j in range(d) if (i == j) == diagonal]
             out.append(stack([unit((d, d), (i, j)) * scale[i] * scale[j] for i, j in pairs], (d, d)))
         return spread(out, point.shape)
+
+    def degenerate(self, shape):
+        """The identity."""
+        return {"the identity": np.eye(square(shape, type(self).__name__))} if len(shape) == 2 else {}
 
     def project(self, array):
         """The diagonal, as a matrix."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gdiff.domains.base import Domain, floored, orthogonal, spectrum, spread, square, stack, unit
+from gdiff.domains.base import Domain, floored, orthogonal, spectrum, spread, square, square_points, stack, unit
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,14 @@ class Symmetric(Domain):
             directions.append((basis + sign * np.swapaxes(basis, -1, -2)) / 2)
         return spread(directions, point.shape)
 
+    def degenerate(self, shape):
+        """Zero, rank one, and those of the positive definite matrices."""
+        if len(shape) != 2:
+            return {}
+        d = square(shape, type(self).__name__)
+        ramp = 1.0 + np.arange(d)
+        return {"0": np.zeros(shape), "of rank 1": np.outer(ramp, ramp)} | square_points(d)
+
     def project(self, array):
         """sym(G) = (G + G')/2."""
         array = np.asarray(array, dtype=float)
@@ -87,6 +95,10 @@ class PositiveDefinite(Symmetric):
     def sample(self, rng, shape, *, condition=10.0, scale=1.0):
         """Q diag(s) Q', Q random orthogonal, s log-spaced: exactly symmetric, of this condition number."""
         return self._sample(rng, shape, condition, scale, signs=False)
+
+    def degenerate(self, shape):
+        """Equal eigenvalues, no off-diagonals."""
+        return square_points(square(shape, type(self).__name__)) if len(shape) == 2 else {}
 
     def perturb(self, rng, point, size):
         """S_ij moved by at most about size * sqrt(S_ii S_jj), as the rounding of a Cholesky factorisation does."""
@@ -137,6 +149,13 @@ class Correlation(PositiveDefinite):
         units = [unit((d, d), (i, i)) for i in range(d)]
         units += [(unit((d, d), (i, j)) - unit((d, d), (j, i))) / np.sqrt(2) for j in range(d) for i in range(j + 1, d)]
         return spread([stack(units, (d, d))] * int(np.prod(point.shape[:-2], dtype=int)), point.shape)
+
+    def degenerate(self, shape):
+        """No correlation; all the same."""
+        if len(shape) != 2:
+            return {}
+        d = square(shape, type(self).__name__)
+        return {"the identity": np.eye(d), "of equal correlations": (np.eye(d) + np.ones((d, d))) / 2}
 
     def project(self, array):
         """sym(G) without its diagonal."""
