@@ -471,3 +471,24 @@ def test_a_differential_is_read_and_judged(expression, claim, wrt, symmetric, st
 def test_a_differential_is_no_hessian():
     with pytest.raises(ValueError, match="want a matrix of second derivatives"):
         check("log(det(S))", "tr(inv(S)*dS)", wrt="S", hessian=True)
+
+
+# --- what public threads ask, as text --------------------------------------------------------------------------------
+
+THREADS = [
+    ("log(det(S))", "2*inv(S) - diag(inv(S))", "S", {}, 0, "Holds if S symmetric, in the symmetric convention"),
+    (GAUSSIAN, "1/2*(inv(S) - inv(S)*x*x'*inv(S))", "S", {"symmetric": ["S"]}, 1, "Every entry is -1 times"),
+    (GAUSSIAN, "inv(S)", "x", {"symmetric": ["S"], "hessian": True}, 1, "Every entry is -1 times"),
+    (GAUSSIAN, "-S", "x", {"symmetric": ["S"], "hessian": True}, 1, "covariance for precision"),
+    (GAUSSIAN, f"1/2*({A}) + 1/2*diag({A})", "S", {"symmetric": ["S"]}, 1, "off it 1/2 times the derivative"),
+    ("-1/2*x'*P*x", "-1/2*x*x'", "P", {"symmetric": ["P"]}, 0, "Not the partial derivative when P_12 and P_21 move"),
+    ("-1/2*x'*P*x", "-x*x' + 1/2*diag(x*x')", "P", {"symmetric": ["P"]}, 0, "in the symmetric convention"),
+    ("-1/2*x'*P*x", "-1/4*x*x' - 1/4*diag(x*x')", "P", {"symmetric": ["P"]}, 1, "1/2 times the derivative"),
+]
+
+
+@pytest.mark.parametrize(("expression", "claim", "wrt", "options", "status", "words"), THREADS)
+def test_what_public_threads_ask_is_judged_and_explained(expression, claim, wrt, options, status, words):
+    checked = check(expression, claim, wrt=wrt, **options)
+    assert checked.exit_status == status, checked.text
+    assert words in checked.text

@@ -371,3 +371,48 @@ def test_where_a_function_has_no_derivative_there_is_nothing_to_judge():
 
 def test_a_wrong_formula_is_not_excused_by_degenerate_points():
     assert verify_gradient(lambda X: jnp.trace(X.T @ X), lambda X: 3 * X, S, degenerate=True).refuted
+
+
+def _batched(S, x):
+    return jnp.sum(jax.vmap(log_density)(S, x))
+
+
+def test_a_batch_of_matrices_is_judged_as_one_argument():
+    rng = np.random.default_rng(0)
+    stack, rows = np.stack([PD.sample(rng, (3, 3)) for _ in range(2)]), rng.normal(size=(2, 3))
+    for domains, hypotheses in ((PD, ()), (None, ("S symmetric",))):
+        verdict = verify_gradient(_batched, jax.vmap(A), stack, rows, domains=domains)
+        assert (verdict.convention, verdict.hypotheses) == ("full", hypotheses)
+        assert "Entry [" in verdict.explanation
+    assert verify_gradient(_batched, lambda S, x: -jax.vmap(A)(S, x), stack, rows, domains=PD).kind == "sign"
+    first = lambda S, x: jax.vmap(A)(S, x).at[1].multiply(2.0)  # noqa: E731
+    verdict = verify_gradient(_batched, first, stack, rows, domains=PD)
+    assert verdict.kind == "factor"
+    assert "9 of 18 entries, [2,1,1] the first" in verdict.reason
+
+
+def _of_parameters(p):
+    return log_density(p["S"], p["x"])
+
+
+def _gradient_of_parameters(p):
+    return {"S": A(p["S"], p["x"]), "x": -jnp.linalg.solve(p["S"], p["x"])}
+
+
+def test_a_pytree_of_arguments_has_a_domain_and_a_verdict_for_each_leaf():
+    p, domains = {"S": S, "x": x}, {"S": PD, "x": Vector()}
+    assert verify_gradient(_of_parameters, _gradient_of_parameters, p, domains=domains).convention == "full"
+    wrong = verify_gradient(
+        _of_parameters, lambda p: {**_gradient_of_parameters(p), "x": jnp.linalg.solve(p["S"], p["x"])}, p,
+        domains=domains,
+    )  # fmt: skip
+    assert wrong.kind == "sign"
+    assert wrong.reason.startswith("with respect to p['x']")
+
+
+def test_a_hessian_over_a_pytree_speaks_of_the_blocks_that_are_wrong_and_not_of_rounding():
+    verdict = verify_hessian(
+        _of_parameters, jax.hessian(_of_parameters), {"S": S, "x": x}, domains={"S": PD, "x": Vector()}
+    )
+    assert verdict.kind == "symmetric_part_right"
+    assert "rounding" not in verdict.reason

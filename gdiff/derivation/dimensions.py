@@ -15,10 +15,11 @@ _LETTERS = ("n", "p", "m", "q", "r", "s", "k", "l", "u", "v", "w")
 
 @dataclass(frozen=True)
 class Unknown:
-    """A size to be found; never 1: a matrix that was a vector all along must be declared so."""
+    """A size to be found; 1 only if it says so: a matrix that was a vector all along must be declared so."""
 
     index: int
     label: str = ""
+    may_be_one: bool = False
 
 
 Term: TypeAlias = "Size | Unknown | tuple[str | Term, ...]"
@@ -38,10 +39,10 @@ class Dimensions:
         self._labels: dict[str, Unknown] = {}
         self._count = 0
 
-    def fresh(self, label: str = "") -> Unknown:
+    def fresh(self, label: str = "", *, may_be_one: bool = False) -> Unknown:
         """Make an unknown size."""
         self._count += 1
-        return Unknown(self._count, label)
+        return Unknown(self._count, label, may_be_one)
 
     def named(self, label: str) -> Unknown:
         """Return the size that the person named."""
@@ -71,7 +72,9 @@ class Dimensions:
         if isinstance(b, Unknown) and (not isinstance(a, Unknown) or not b.label):
             a, b = b, a
         if isinstance(a, Unknown):
-            if b == 1 or a in _unknowns(b):
+            if isinstance(b, Unknown) and b.may_be_one and not a.may_be_one:
+                a, b = b, a
+            if (b == 1 and not a.may_be_one) or a in _unknowns(b):
                 return False
             self._found[a] = b
             return True

@@ -20,9 +20,10 @@ _COUNTS = frozenset("CKMNT")
 # Capital letters that people use for random vectors: (X - mu)'*inv(S)*(X - mu), Y - X*b.
 _LATE = frozenset("UVWXYZ")
 
-# Expectations of a derivative are alternatives as well, under names that no text can contain.
+# Expectations of a derivative are alternatives as well, under names that no text can contain; so is what 1 + v means.
 GOALS: dict[str, list[tuple[float, str]]] = {
     ":expression": [(0, "scalar"), (5, "free")],
+    ":ones": [(0, "refused"), (1.5, "added to every entry")],
     ":claim": [(0, "gradient"), (1.25, "transposed"), (1.5, "hessian"), (1.75, "free")],
 }
 

@@ -223,14 +223,25 @@ class _Attempt:
         return node
 
     def _sum(self, node: Sum) -> Node:
-        first, *rest = terms = [self.of(term) for term in node.terms]
+        first, *rest = terms = self._with_ones([self.of(term) for term in node.terms])
         for index, (term, operator) in enumerate(zip(rest, node.operators[1:], strict=True), 1):
             if not self._fits(first.shape, term.shape):
                 one = any(isinstance(t, Number) for t in (first, term))
                 advice = "A number is added to a matrix as `2*I`, to every entry as `2*ones(d, d)`." if one else ""
                 advice += " A product that is a scalar needs brackets around it." if self._loose(term) else ""
-                self._refuse(operator.spelling, operator.at, (first, term), node.terms[: index + 1], advice.strip())
+                involved = node.terms[: index + 1]
+                self._refuse(operator.spelling, operator.at, (first, term), involved, advice.strip(), (":ones",) * one)
         return _shaped(replace(node, terms=tuple(terms)), first.shape)
+
+    def _with_ones(self, terms: list[Node]) -> list[Node]:
+        """1 + v with a vector v: the number is added to every entry, which is all that it can mean."""
+        shape = next((s for s in map(self.shape, terms) if s[1] == 1 and s != SCALAR), None)
+        numbers = any(isinstance(term, Number) for term in terms)
+        if shape is None or not numbers or self._choice(":ones") == "refused":
+            return terms
+        self.notes.append("a number added to a vector is added to every entry")
+        ones = Call("ones", (), shape=shape)  # type: ignore[arg-type]
+        return [_shaped(product(1, (t, ones)), shape) if isinstance(t, Number) else t for t in terms]
 
     def _loose(self, term: Node) -> bool:
         return isinstance(term, Product) and len(term.factors) > 2
@@ -336,19 +347,27 @@ class _Attempt:
 
     def _constant(self, node: Call) -> Node:
         extents = [self._size(a.size) for a in node.arguments if isinstance(a, Extent)]
-        rows = extents[0] if extents else self.sizes.fresh()
+        rows = extents[0] if extents else self.sizes.fresh(may_be_one=node.function == "eye")
         if node.function == "eye":
             return _shaped(node, (rows, rows))
         return _shaped(node, (rows, extents[1] if len(extents) > 1 else 1))
 
     # --- messages and the result --------------------------------------------------------------------------------
 
-    def _refuse(self, what: str, at: int, operands: Sequence[Node], involved: Sequence[Node], advice: str) -> NoReturn:
+    def _refuse(
+        self,
+        what: str,
+        at: int,
+        operands: Sequence[Node],
+        involved: Sequence[Node],
+        advice: str,
+        goals: Sequence[str] = (),
+    ) -> NoReturn:
         names = self._names([size for operand in operands for size in operand.shape])
         read = " and ".join(_described(self._finish(operand, names)) for operand in operands)
         what = f"`{what}`" if len(what) <= 3 else what
         problem = f"the shapes do not fit: {what} {'between' if len(operands) > 1 else 'of'} {read}"
-        raise _Conflict(self.text, at, problem, symbols(*involved), advice)
+        raise _Conflict(self.text, at, problem, (*symbols(*involved), *goals), advice)
 
     def as_read(self) -> str:
         """Say what shapes this reading gave the names."""
@@ -378,6 +397,8 @@ class _Attempt:
                 node = replace(node, base=self._finish(base, names), exponent=self._finish(exponent, names))
             case Call("zeros", ()) if shape[1] != 1:
                 node = replace(node, arguments=tuple(Extent(s) for s in shape if isinstance(s, int | str)))
+            case Call("ones", ()) if shape != SCALAR and isinstance(shape[0], int | str):
+                node = replace(node, arguments=(Extent(shape[0]),))
             case Call(_, arguments):
                 node = replace(node, arguments=tuple(self._finish(argument, names) for argument in arguments))
         return _shaped(node, shape)

@@ -286,7 +286,7 @@ def by_a_hair(case: Case) -> Diagnosis | None:
         return Diagnosis(
             Kind.UNKNOWN,
             f"{what} {times}: yours {number(worst['claimed'], 9)}, the derivative {number(worst['true'], 9)}.",
-            evidence(case, convention),
+            evidence(case, convention, hair=True),
         )
     return None
 

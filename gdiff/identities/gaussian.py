@@ -1,5 +1,7 @@
 """The Gaussian log-density and density: score, Hessian, and the parameterizations of the covariance."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,33 +33,73 @@ def _hessian_vector_product(rows, mu, s, dmu, ds):
     return jnp.concatenate([dg, ((da + da.T) / 2).T.reshape(-1)])
 
 
-def _mean_term(term):
-    """A term of dg, in the coordinates (mu, vec Sigma)."""
+def _parts(rows, mu):
+    """n, the mean residual r = xbar - mu, and the scatter C about the sample mean."""
+    rows = np.atleast_2d(rows)
+    about = rows - rows.mean(axis=0)
+    return len(rows), rows.mean(axis=0) - mu, about.T @ about
+
+
+def _score_term(term):
+    """A term of the score of a covariance, of n, r, C and Sigma^-1."""
+    return lambda rows, mu, s: term(*_parts(rows, mu), np.linalg.inv(s))
+
+
+_SCORE_TERMS = (
+    ("n*inv(S)", _score_term(lambda n, r, c, p: n * p)),  # noqa: ARG005
+    ("inv(S)*C*inv(S)", _score_term(lambda n, r, c, p: p @ c @ p)),  # noqa: ARG005
+    ("n*inv(S)*r*r'*inv(S)", _score_term(lambda n, r, c, p: n * p @ np.outer(r, r) @ p)),  # noqa: ARG005
+)
+
+
+def _cholesky_term(middle, sides, last):
+    """The lower triangle of a product of C or n r r' with inverses of L, each as it is or transposed."""
+
+    def term(rows, mu, f):
+        n, r, c = _parts(rows, mu)
+        a, b, d = (np.linalg.inv(f).T if side else np.linalg.inv(f) for side in sides)
+        m = c if middle == "C" else n * np.outer(r, r)
+        return np.tril(a @ b @ d @ m if last else a @ b @ m @ d)
+
+    a, b, d = ("inv(L)" + "'" * side for side in sides)
+    return f"{a}*{b}*{d}*{middle}" if last else f"{a}*{b}*{middle}*{d}", term
+
+
+_CHOLESKY_TERMS = (
+    ("n*had(inv(L), I)", lambda rows, mu, f: len(np.atleast_2d(rows)) * np.diag(1 / np.diag(f))),  # noqa: ARG005
+    *itertools.starmap(
+        _cholesky_term, itertools.product(("C", "n*r*r'"), itertools.product((1, 0), repeat=3), (False, True))
+    ),
+)
+
+
+def _product_term(of_mean, term):
+    """A term of dg or of dA, in the coordinates (mu, vec Sigma), of n, the sum of residuals, T, Sigma^-1, dmu, dS."""
 
     def padded(rows, mu, s, dmu, ds):
-        p, t = np.linalg.inv(s), rows - mu
-        return np.concatenate([term(p, t, dmu, ds), np.zeros(s.size)])
+        n, r, c = _parts(rows, mu)
+        array = term(n, n * r, c + n * np.outer(r, r), np.linalg.inv(s), dmu, ds)
+        zeros = np.zeros(s.size) if of_mean else np.zeros(len(mu))
+        return np.concatenate([array, zeros] if of_mean else [zeros, array.T.reshape(-1)])
 
     return padded
 
 
-def _cov_term(term):
-    """The symmetric part, doubled, of a term of dA, in the coordinates (mu, vec Sigma)."""
-
-    def padded(rows, mu, s, dmu, ds):
-        p, t = np.linalg.inv(s), rows - mu
-        m = term(p, t, dmu, ds)
-        return np.concatenate([np.zeros(len(mu)), (m + m.T).reshape(-1)])
-
-    return padded
+def _plus_transpose(term):
+    return lambda *arguments: term(*arguments) + term(*arguments).T
 
 
-_VECTOR_PRODUCT_TERMS = (
-    ("n*inv(S)*dmu", _mean_term(lambda p, t, dmu, ds: len(t) * p @ dmu)),  # noqa: ARG005
-    ("inv(S)*dS*g", _mean_term(lambda p, t, dmu, ds: p @ ds @ p @ t.sum(axis=0))),  # noqa: ARG005
-    ("n*inv(S)*dS*inv(S)", _cov_term(lambda p, t, dmu, ds: len(t) / 2 * p @ ds @ p)),  # noqa: ARG005
-    ("(inv(S)*dS*Q + Q*dS*inv(S))", _cov_term(lambda p, t, dmu, ds: p @ ds @ p @ t.T @ t @ p)),  # noqa: ARG005
-    ("(inv(S)*dmu*g' + g*dmu'*inv(S))", _cov_term(lambda p, t, dmu, ds: np.outer(p @ dmu, p @ t.sum(axis=0)))),  # noqa: ARG005
+_VECTOR_PRODUCT_TERMS = tuple(
+    (text, _product_term(of_mean, term))
+    for text, of_mean, term in (
+        ("n*inv(S)*dmu", True, lambda n, t, T, p, dmu, ds: n * p @ dmu),  # noqa: ARG005
+        ("inv(S)*dS*g", True, lambda n, t, T, p, dmu, ds: p @ ds @ p @ t),  # noqa: ARG005
+        ("n*inv(S)*dS*inv(S)", False, lambda n, t, T, p, dmu, ds: n * p @ ds @ p),  # noqa: ARG005
+        ("2*sym(inv(S)*dS*Q)", False, _plus_transpose(lambda n, t, T, p, dmu, ds: p @ ds @ p @ T @ p)),  # noqa: ARG005
+        ("2*sym(inv(S)*dmu*g')", False, _plus_transpose(lambda n, t, T, p, dmu, ds: np.outer(p @ dmu, p @ t))),  # noqa: ARG005
+        ("inv(S)*dS*Q", False, lambda n, t, T, p, dmu, ds: p @ ds @ p @ T @ p),  # noqa: ARG005
+        ("inv(S)*dmu*g'", False, lambda n, t, T, p, dmu, ds: np.outer(p @ dmu, p @ t)),  # noqa: ARG005
+    )
 )
 
 
@@ -119,6 +161,7 @@ CLAIMS = (
         ),
         function=log_likelihood,
         derivative=lambda v, m, s: closed_form.score(v, m, s).cov,
+        terms=_SCORE_TERMS,
         arguments=(data, mean, cov),
         wrt=(2,),
         convention="full",
@@ -149,10 +192,37 @@ CLAIMS = (
         ),
         function=lambda v, m, f: log_likelihood(v, m, f @ f.T),
         derivative=lambda v, m, f: closed_form.score_cholesky(v, m, f).cholesky,
+        terms=_CHOLESKY_TERMS,
         arguments=(data, mean, factor),
         wrt=(2,),
         source=MAGNUS_NEUDECKER,
         hypotheses=("L lower triangular, positive diagonal",),
+    ),
+    Claim(
+        name="log_density/cholesky",
+        title="score of the Cholesky factor, one observation",
+        statement=(
+            r"\frac{\partial \log f}{\partial L_{ij}} = \bigl[\Sigma^{-1} r r^\top L^{-\top}\bigr]_{ij}"
+            r" - \delta_{ij} / L_{ii}, \quad i \ge j"
+        ),
+        function=lambda v, m, f: log_likelihood(v, m, f @ f.T),
+        derivative=lambda v, m, f: closed_form.score_cholesky(v, m, f).cholesky,
+        arguments=(x, mean, factor),
+        wrt=(2,),
+        source=MAGNUS_NEUDECKER,
+        hypotheses=("L lower triangular, positive diagonal",),
+    ),
+    Claim(
+        name="log_density/precision_full",
+        title="score of the precision, one observation",
+        statement=r"\nabla_P \log f = \tfrac12 (P^{-1} - r r^\top)",
+        function=_of_precision,
+        derivative=lambda v, m, p: closed_form.score_precision(v, m, p).precision,
+        arguments=(x, mean, precision),
+        wrt=(2,),
+        convention="full",
+        source=cookbook(57, 72),
+        hypotheses=("P positive definite",),
     ),
     Claim(
         name="log_likelihood/precision_full",

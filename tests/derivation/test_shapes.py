@@ -41,6 +41,21 @@ def test_names_read_against_their_letter_are_remarked_on():
     assert parse("logdet(S)").notes == ()
 
 
+def test_a_number_is_added_to_every_entry_of_a_vector_where_nothing_else_fits():
+    expression = parse("sum(log(1 + exp(X*b)))", shapes={"b": ("p",)})
+    assert expression.text == "sum(log(ones(n) + exp(X*b)))"
+    assert expression.notes == ("a number added to a vector is added to every entry",)
+    assert parse(expression.text) == expression
+    assert parse("x + 1").notes == ("`x` is read as a scalar: nothing else fits",)
+    with pytest.raises(ReadError, match="A number is added to a matrix as"):
+        parse("S + 1")
+
+
+def test_the_identity_may_be_one_number():
+    assert parse_together(["tr(S)", "I"], shapes={"S": (1, 1)}, wrt="S")[1].shape == ()
+    assert parse("S + I").shapes == {"S": ("d", "d")}
+
+
 def test_the_matrix_product_is_remarked_on_once_and_only_between_matrices():
     (note,) = parse("A*B + A*B").notes
     assert "matrix product" in note
