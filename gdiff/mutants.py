@@ -12,6 +12,7 @@ import numpy as np
 from gdiff.diagnosis import Case, Kind, decompose
 from gdiff.diagnosis.library import Term, stages
 from gdiff.diagnosis.rules import EXPONENT_RANGE
+from gdiff.symmetric.coordinates import lower_indices
 from gdiff.tolerance import question
 from gdiff.truth import Truth
 from gdiff.verify import case_of, judge, read_claim
@@ -44,6 +45,16 @@ class Setting:
         """One term of the derivative, with its coefficient, in the layout of the claim."""
         term, coefficient = self.decomposition[index]
         return coefficient * term.compute(self.case.samples[self.point])
+
+    def laid_out(self, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """A (first, second) tensor as the claim lays it out: in the argument's shape, or in vech coordinates."""
+        if tensor.size == np.prod(shape, dtype=int):
+            return tensor.reshape(shape)
+        for side, axis in ((0, self.case.first), (1, self.case.second)):
+            if axis.vech_size is not None:
+                rows, columns = lower_indices(axis.shape[-1])
+                tensor = np.take(tensor, rows * axis.shape[-1] + columns, axis=side)
+        return tensor.reshape(shape)
 
 
 Change = Callable[[np.ndarray, Setting], np.ndarray]
@@ -101,14 +112,14 @@ def _lower(a: np.ndarray) -> np.ndarray:
 
 def _plus(index: int, factor: float) -> Change:
     def change(a: np.ndarray, s: Setting) -> np.ndarray:
-        return a + (factor * s.term(index)).reshape(np.shape(a))
+        return a + factor * s.laid_out(s.term(index), np.shape(a))
 
     return change
 
 
 def _surplus(a: np.ndarray, s: Setting) -> np.ndarray:
     assert s.surplus is not None
-    return a + s.surplus.compute(s.case.samples[s.point]).reshape(np.shape(a))
+    return a + s.laid_out(s.surplus.compute(s.case.samples[s.point]), np.shape(a))
 
 
 def _scaled(factor: float) -> Change:

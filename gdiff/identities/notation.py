@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from gdiff.claim import Argument, Source
@@ -58,6 +59,13 @@ def log_likelihood(rows: Array, mu: Array, s: Array) -> Array:
 def density(v: Array, mu: Array, s: Array) -> Array:
     """N(v | mu, S)."""
     return jnp.exp(log_likelihood(v, mu, s))
+
+
+def sample_parts(rows: np.ndarray, mu: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """n, the mean residual r = xbar - mu, and the scatter C about the sample mean."""
+    rows = np.atleast_2d(rows)
+    about = rows - rows.mean(axis=0)
+    return len(rows), rows.mean(axis=0) - mu, about.T @ about
 
 
 def through_vech(f: Callable[..., Any], mu: Array, s: Array) -> tuple[Callable[[Array], Any], Array]:
