@@ -465,3 +465,16 @@ def test_a_hessian_of_free_entries_is_told_what_else_is_wrong_with_it():
     assert verdict.kind is Kind.FACTOR
     assert verdict.reason.startswith("the entries of S were treated as free, and of the symmetric part")
     assert "every entry is 1/2 times the derivative" in verdict.reason
+
+
+def test_a_scalar_factor_that_is_wrong_everywhere_is_named_although_it_varies():
+    def f(S, x):
+        return jnp.exp(log_density(S, x))
+
+    def claimed(S, x):
+        return jnp.sqrt(jnp.linalg.det(S)) * jnp.sin(x[0]) * A(S, x)
+
+    verdict = verify_gradient(f, claimed, S, x, domains=PD)
+    assert verdict.kind is Kind.FACTOR
+    assert "the multiple varies from point to point" in verdict.reason
+    assert verify_gradient(f, lambda S, x: claimed(S, x) + S, S, x, domains=PD).kind is Kind.UNKNOWN

@@ -17,7 +17,7 @@ from gdiff.diagnosis.fit import terms
 from gdiff.diagnosis.fit import written as written
 from gdiff.diagnosis.kinds import Diagnosis as Diagnosis
 from gdiff.diagnosis.kinds import Kind as Kind
-from gdiff.diagnosis.rules import BEFORE_TERMS, FIRST, by_a_hair, unknown
+from gdiff.diagnosis.rules import BEFORE_TERMS, FIRST, by_a_hair, unknown, varying_factor
 from gdiff.diagnosis.rules import convention_message as convention_message
 
 
@@ -53,7 +53,7 @@ def _diagnose(case: Case) -> Diagnosis | None:
                 found = rule(case, convention)
                 if found is not None:
                     return _with_formula(case, convention, found) if found.kind is Kind.TRANSPOSE else found
-    return terms(case)
+    return terms(case) or next(filter(None, (varying_factor(case, c) for c in case.conventions)), None)
 
 
 def _with_formula(case: Case, convention: str | None, found: Diagnosis) -> Diagnosis:

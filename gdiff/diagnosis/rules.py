@@ -265,6 +265,24 @@ def _inverse(case: Case, convention: str | None) -> Diagnosis | None:
     return None
 
 
+def varying_factor(case: Case, convention: str | None) -> Diagnosis | None:
+    """A multiple of the derivative at every point, another one at each: a scalar factor of the whole is wrong."""
+    targets = case.targets(convention)
+    if targets[0].size < 2 or not all(np.all(np.isfinite(c)) for c in case.claimed):
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = [float(np.sum(c * t) / np.sum(t * t)) for c, t in zip(case.claimed, targets, strict=True)]
+        corrected = [c / r for c, r in zip(case.claimed, ratios, strict=True)]
+    if not all(np.all(np.isfinite(c)) for c in corrected) or not case.holds(corrected, convention):
+        return None
+    return Diagnosis(
+        Kind.FACTOR,
+        f"every entry is the same multiple of the derivative, and the multiple varies from point to point "
+        f"({number(ratios[0], 4)} here): a scalar factor of the whole is wrong.",
+        evidence(case, convention, ratio=ratios[0], ratios_by_point=ratios),
+    )
+
+
 def by_a_hair(case: Case) -> Diagnosis | None:
     """A claim so near the derivative that a correction which changes nothing would seem to mend it."""
     for convention in case.conventions:
