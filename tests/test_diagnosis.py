@@ -478,3 +478,30 @@ def test_a_scalar_factor_that_is_wrong_everywhere_is_named_although_it_varies():
     assert verdict.kind is Kind.FACTOR
     assert "the multiple varies from point to point" in verdict.reason
     assert verify_gradient(f, lambda S, x: claimed(S, x) + S, S, x, domains=PD).kind is Kind.UNKNOWN
+
+
+def _commuted(m):
+    return m.reshape(3, 3, 9).transpose(1, 0, 2).reshape(9, 9)
+
+
+GENERAL = {
+    "right": (1, 1, None, ""),
+    "sign": (1, -1, Kind.WRONG_COEFFICIENT, "is minus what it should be"),
+    "lost": (1, 0, Kind.MISSING_TERM, "you are missing + K*kron(inv(X)'*x*x'*inv(X)', inv(X))"),
+    "half": (0.5, 0.5, Kind.FACTOR, "every entry is 1/2 times the derivative"),
+}
+
+
+@pytest.mark.parametrize("name", GENERAL)
+def test_a_hessian_in_free_entries_has_terms_with_the_commutation_matrix(name):
+    a, b, kind, words = GENERAL[name]
+
+    def claimed(X, x):
+        P = jnp.linalg.inv(X)
+        M = jnp.outer(P @ x, P.T @ x)
+        return _commuted(a * jnp.kron(P.T, M) + b * jnp.kron(M.T, P))
+
+    X = np.array([[1.0, 0.4, -0.3], [0.2, -1.1, 0.5], [0.7, 0.1, 0.9]])
+    verdict = verify_hessian(lambda X, x: x @ jnp.linalg.solve(X, x), claimed, X, x, domains=General())
+    assert verdict.kind is kind
+    assert words in verdict.reason

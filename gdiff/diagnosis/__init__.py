@@ -1,8 +1,8 @@
 """Pure functions from claimed and true arrays to a named suspicion.
 
 Siblings in order, each importing only from those before it: `kinds` (what can be wrong), `case` (the evidence),
-`entries` (mistakes in some of the entries), `rules` (all that need no library), `library` (terms that derivatives are
-made of), `fit` (which of them are missing, surplus or wrong).
+`entries` (mistakes in some of the entries), `rules` (all that need no library), `words` (products of the arguments),
+`library` (terms that derivatives are made of), `fit` (which of them are missing, surplus or wrong).
 """
 
 from dataclasses import replace

@@ -5,16 +5,17 @@ products with I, and the same times scalar factors such as 1/(nu + q), q a quadr
 Kronecker and outer products of such. Texts are in gdiff's own notation: inv(S), x', *, had(A, I).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gdiff.diagnosis.case import Case, Sample
-
-Structures = Mapping[str, str]  # by argument: "symmetric", "lower", "diagonal", "general"
+from gdiff.diagnosis.words import Factor, factors_of, is_palindrome, product_of, text_of, words
 
 _MOST_TERMS = 420
+_MOST_CROSSED = 40  # products of matrices with vectors between them
 
 
 @dataclass(frozen=True)
@@ -24,127 +25,6 @@ class Term:
     text: str
     compute: Callable[[Sample], np.ndarray]
     factors: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Factor:
-    text: str
-    compute: Callable[[Sample], np.ndarray]  # always two axes
-    shape: tuple[int, int]
-    base: str  # the argument it is made of
-    cancels: str = ""  # the text of its inverse
-
-
-def _matrix_factors(name: str, shape: tuple[int, int], structure: str) -> Iterator[_Factor]:
-    def plain(s: Sample) -> np.ndarray:
-        return s.arguments[name]
-
-    def transposed(s: Sample) -> np.ndarray:
-        return s.arguments[name].T
-
-    def inverse(s: Sample) -> np.ndarray:
-        return np.linalg.inv(s.arguments[name])
-
-    def inverse_transposed(s: Sample) -> np.ndarray:
-        return np.linalg.inv(s.arguments[name]).T
-
-    m, n = shape
-    one_sided = structure in ("symmetric", "diagonal")
-    if m == n:
-        yield _Factor(f"inv({name})", inverse, shape, name, name)
-        if not one_sided:
-            yield _Factor(f"inv({name})'", inverse_transposed, shape, name, f"{name}'")
-    yield _Factor(name, plain, shape, name, f"inv({name})")
-    if not one_sided:
-        yield _Factor(f"{name}'", transposed, (n, m), name, f"inv({name})'")
-
-
-def _residual(a: str, b: str) -> Callable[[Sample], np.ndarray]:
-    return lambda s: s.arguments[a] - s.arguments[b]
-
-
-def _column(compute: Callable[[Sample], np.ndarray]) -> Callable[[Sample], np.ndarray]:
-    return lambda s: compute(s).reshape(-1, 1)
-
-
-def _row(compute: Callable[[Sample], np.ndarray]) -> Callable[[Sample], np.ndarray]:
-    return lambda s: compute(s).reshape(1, -1)
-
-
-def _argument(name: str) -> Callable[[Sample], np.ndarray]:
-    return lambda s: s.arguments[name]
-
-
-def _ones(n: int) -> Callable[[Sample], np.ndarray]:
-    return lambda s: np.ones((n, 1))  # noqa: ARG005
-
-
-def _factors(case: Case, raw: bool) -> list[_Factor]:
-    """The factors; vectors and rectangles in differences where they pair, with `raw` each for itself."""
-    shapes = {name: np.shape(a) for name, a in case.samples[0].arguments.items()}
-    out: list[_Factor] = []
-    vectors = [(n, s) for n, s in shapes.items() if len(s) == 1]
-    squares = [(n, s) for n, s in shapes.items() if len(s) == 2 and s[0] == s[1]]
-    rectangles = [(n, s) for n, s in shapes.items() if len(s) == 2 and s[0] != s[1]]
-    for name, shape in squares:
-        out += _matrix_factors(name, (shape[0], shape[1]), case.structures.get(name, "general"))
-    pairs: list[tuple[str, Callable[[Sample], np.ndarray], tuple[int, ...]]] = []
-    paired: set[str] = set()
-    if not raw:
-        for group in (vectors, [*rectangles, *(q for q in squares if case.structures.get(q[0]) == "general")]):
-            for i, (a, s) in enumerate(group):
-                for b, t in group[i + 1 :]:
-                    if s == t:
-                        pairs.append((f"({a} - {b})", _residual(a, b), s))
-                        paired |= {a, b}
-        for a, s in rectangles:
-            for b, t in vectors:
-                if s[1:] == t:
-                    pairs.append((f"({a} - {b})", _residual(a, b), s))
-                    paired |= {a, b}
-    singles = [(n, _argument(n), s) for n, s in [*vectors, *rectangles] if n not in paired]
-    for text, compute, own in [*pairs, *singles]:
-        if len(own) == 1:
-            out.append(_Factor(text, _column(compute), (own[0], 1), text))
-            out.append(_Factor(f"{text}'", _row(compute), (1, own[0]), text))
-        else:
-            out.append(_Factor(text, compute, (own[0], own[1]), text))
-            out.append(_Factor(f"{text}'", lambda s, c=compute: c(s).T, (own[1], own[0]), text))  # type: ignore[misc]
-            if vectors and own[0] > 1:
-                out.append(_Factor("ones", _ones(own[0]), (own[0], 1), "ones"))
-    return list({f.text: f for f in out}.values())
-
-
-def _words(factors: Sequence[_Factor], rows: int, columns: int, longest: int) -> Iterator[tuple[_Factor, ...]]:
-    """Conforming products, short ones first: no factor beside its inverse, none more than twice, one crossing of 1."""
-    level: list[tuple[_Factor, ...]] = [(f,) for f in factors if f.shape[0] == rows]
-    for _ in range(longest):
-        yield from (w for w in level if w[-1].shape[1] == columns)
-        longer = []
-        for word in level:
-            crossed = sum(f.shape[1] == 1 for f in word[:-1]) if rows > 1 else 0
-            for factor in factors:
-                last = word[-1]
-                if last.shape[1] != factor.shape[0] or factor.text == last.cancels or last.text == factor.cancels:
-                    continue
-                if sum(f.text == factor.text for f in word) >= 2 or (crossed and factor.shape[1] == 1):
-                    continue
-                longer.append((*word, factor))
-        level = longer[: 40 * _MOST_TERMS]
-
-
-def _text(word: Sequence[_Factor]) -> str:
-    return "*".join(f.text for f in word)
-
-
-def _product(word: Sequence[_Factor]) -> Callable[[Sample], np.ndarray]:
-    def compute(s: Sample) -> np.ndarray:
-        out = word[0].compute(s)
-        for factor in word[1:]:
-            out = out @ factor.compute(s)
-        return out
-
-    return compute
 
 
 def _shaped(
@@ -158,15 +38,6 @@ def _shaped(
     if structure == "diagonal":
         return f"had({text}, I)", lambda s: compute(s) * np.eye(len(compute(s)))
     return text, compute
-
-
-def _is_palindrome(word: Sequence[_Factor], structures: Structures) -> bool:
-    def mirror(f: _Factor) -> str:
-        if structures.get(f.base) in ("symmetric", "diagonal"):
-            return f.text
-        return f.text[:-1] if f.text.endswith("'") else f"{f.text}'"
-
-    return [f.text for f in word] == [mirror(f) for f in reversed(word)]
 
 
 def _flat(compute: Callable[[Sample], np.ndarray]) -> Callable[[Sample], np.ndarray]:
@@ -189,7 +60,7 @@ def determinants(case: Case) -> list[tuple[str, Callable[[Sample], float]]]:
     ]
 
 
-def _scalar_factors(case: Case, factors: Sequence[_Factor]) -> list[tuple[str, Callable[[Sample], float]]]:
+def _scalar_factors(case: Case, factors: Sequence[Factor]) -> list[tuple[str, Callable[[Sample], float]]]:
     """nu, 1/nu, 1/(1 + q), 1/(nu + q), nu/(nu + q), for scalar arguments nu and quadratic forms q."""
     scalars = [n for n, a in case.samples[0].arguments.items() if np.ndim(a) == 0]
     out: list[tuple[str, Callable[[Sample], float]]] = []
@@ -201,7 +72,7 @@ def _scalar_factors(case: Case, factors: Sequence[_Factor]) -> list[tuple[str, C
         for middle in (m for m in inverses if m.shape[0] == row.shape[1]):
             quadratic = f"{row.text}*{middle.text}*{row.text[:-1]}"
 
-            def q(s: Sample, row: _Factor = row, middle: _Factor = middle) -> float:
+            def q(s: Sample, row: Factor = row, middle: Factor = middle) -> float:
                 r = row.compute(s)
                 return float((r @ middle.compute(s) @ r.T)[0, 0])
 
@@ -216,26 +87,26 @@ def _scalar_factors(case: Case, factors: Sequence[_Factor]) -> list[tuple[str, C
 def _first_order(case: Case, raw: bool, longest: int) -> list[Term]:
     shape = case.second.shape
     structure = case.structures.get(case.name, "general")
-    factors = _factors(case, raw)
+    factors = factors_of(case, raw)
     rows, columns = (shape + (1, 1))[:2] if len(shape) < 3 else (0, 0)
     terms: dict[str, Term] = {}
 
-    def add(text: str, compute: Callable[[Sample], np.ndarray], word: Sequence[_Factor], palindrome: bool) -> None:
+    def add(text: str, compute: Callable[[Sample], np.ndarray], word: Sequence[Factor], palindrome: bool) -> None:
         text, compute = _shaped(text, compute, structure, palindrome)
         if len(terms) < _MOST_TERMS and text not in terms:
             terms[text] = Term(text, _flat(compute), tuple(f.text for f in word))
 
     seen: set[str] = set()
-    for word in _words(factors, rows, columns, longest):
-        palindrome = _is_palindrome(word, case.structures)
+    for word in words(factors, rows, columns, longest):
+        palindrome = is_palindrome(word, case.structures)
         mirrored = "*".join(f.text for f in reversed(word))
         if structure == "symmetric" and not palindrome and mirrored in seen:
             continue
-        seen.add(_text(word))
-        add(_text(word), _product(word), word, palindrome)
+        seen.add(text_of(word))
+        add(text_of(word), product_of(word), word, palindrome)
     if rows == columns and rows > 1:
-        identity = _Factor("I", lambda s: np.eye(rows), (rows, rows), "I")  # noqa: ARG005
-        ones = _Factor("ones", lambda s: np.ones((rows, rows)), (rows, rows), "ones")  # noqa: ARG005
+        identity = Factor("I", lambda s: np.eye(rows), (rows, rows), "I")  # noqa: ARG005
+        ones = Factor("ones", lambda s: np.ones((rows, rows)), (rows, rows), "ones")  # noqa: ARG005
         add("I", identity.compute, (identity,), True)
         add("ones", ones.compute, (ones,), True)
         if structure in ("symmetric", "general", "lower"):
@@ -263,14 +134,16 @@ def _second_order(case: Case, raw: bool, convention: str | None) -> list[Term]:
 
 def _second_order_full(case: Case, raw: bool) -> list[Term]:
     """N (U ⊗ V) N and vec(U) vec(V)' for matrices U, V."""
-    factors = _factors(case, raw)
+    factors = factors_of(case, raw)
 
     def dimension(shape: tuple[int, ...]) -> int:
         return shape[0] if shape else 1
 
     d = dimension(case.second.shape)
-    squares = [w for w in _words(factors, d, d, 4) if _is_palindrome(w, case.structures)][:8] if d > 1 else []
-    matrices = [(_text(w), _product(w)) for w in squares]
+    if case.conventions == (None,) and len(case.first.shape) == len(case.second.shape) == 2:
+        return _second_order_general(factors, d) if case.first.shape == case.second.shape == (d, d) else []
+    squares = [w for w in words(factors, d, d, 4) if is_palindrome(w, case.structures)][:8] if d > 1 else []
+    matrices = [(text_of(w), product_of(w)) for w in squares]
     if d > 1:
         matrices.append(("I", lambda s: np.eye(d)))  # noqa: ARG005
     first, second = len(case.first.shape), len(case.second.shape)
@@ -282,16 +155,43 @@ def _second_order_full(case: Case, raw: bool) -> list[Term]:
                 out.append(Term(f"vec({a})*vec({b})'", _outer(u, v), (a, b)))
         return out
     if first == second == 1:
-        words = list(_words(factors, dimension(case.first.shape), d, 4))
-        return [Term(_text(w), _product(w), tuple(f.text for f in w)) for w in words] + [
+        found = words(factors, dimension(case.first.shape), d, 4)
+        return [Term(text_of(w), product_of(w), tuple(f.text for f in w)) for w in found] + [
             Term("I", lambda s: np.eye(d), ("I",))  # noqa: ARG005
         ]
-    vectors = [(_text(w), _product(w)) for w in _words(factors, d, 1, 3)][:12]
+    vectors = [(text_of(w), product_of(w)) for w in words(factors, d, 1, 3)][:12]
     flip = first == 2
     for a, u in matrices:
         for b, v in vectors:
             out.append(Term(f"kron({b}, {a})", _cross(u, v, flip), (a, b)))
     return out
+
+
+def _second_order_general(factors: Sequence[Factor], d: int) -> list[Term]:
+    """K (U ⊗ V), of tr(U' dX V dX), and U ⊗ V without the commutation matrix, for a matrix with free entries.
+
+    U is a single factor; V too, or a product with one crossing of vectors.
+    """
+    found = list(words(factors, d, d, 4))
+    single = [w for w in found if len(w) == 1]
+    crossed = [w for w in found if any(f.shape[1] == 1 for f in w)][:_MOST_CROSSED]
+    out: list[Term] = []
+    for a, b in [*itertools.product(single, [*single, *crossed]), *itertools.product(crossed, single)]:
+        u, v = product_of(a), product_of(b)
+        names = (text_of(a), text_of(b))
+        out.append(Term(f"K*kron({names[0]}, {names[1]})", _entries_of("il,jk->ijkl", u, v), ("K", *names)))
+        out.append(Term(f"kron({names[0]}, {names[1]})", _entries_of("jl,ik->ijkl", u, v), names))
+    return out
+
+
+def _entries_of(
+    pattern: str, u: Callable[[Sample], np.ndarray], v: Callable[[Sample], np.ndarray]
+) -> Callable[[Sample], np.ndarray]:
+    def compute(s: Sample) -> np.ndarray:
+        t = np.einsum(pattern, u(s), v(s))
+        return t.reshape(t.shape[0] * t.shape[1], -1)
+
+    return compute
 
 
 def _kron(u: Callable[[Sample], np.ndarray], v: Callable[[Sample], np.ndarray]) -> Callable[[Sample], np.ndarray]:
@@ -369,7 +269,7 @@ def stages(case: Case, convention: str | None) -> Iterator[list[Term]]:
                 continue
             seen.add(texts)
             yield terms
-        factors = _factors(case, raw)
+        factors = factors_of(case, raw)
         small = _first_order(case, raw, 4)[:60]
         scalars = _scalar_factors(case, factors)
         if scalars:
