@@ -3,12 +3,15 @@
 The convention is static, so `jax.tree.map` over two of different conventions raises instead of mixing them.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array
 
 from gdiff import linalg
@@ -85,7 +88,7 @@ class Blocks:
 
     def matrix(self) -> Array:
         """[[mean, cross], [cross', cov]], of size d + k ("symmetric") or d + d*d ("full")."""
-        return jnp.block([[self.mean, self.cross], [self.cross.T, self.cov]])
+        return _joined(self.mean, self.cross, self.cov)
 
     def _vech_matrix(self) -> Array:
         """The matrix in (mean, vech) coordinates, whichever the convention: D' H D for "full"."""
@@ -93,7 +96,7 @@ class Blocks:
             return self.matrix()
         cross = apply_duplication_transpose(self.cross)
         cov = apply_duplication_transpose(apply_duplication_transpose(self.cov).T)
-        return jnp.block([[self.mean, cross], [cross.T, cov]])
+        return _joined(self.mean, cross, cov)
 
     def inverse(self) -> "Blocks":
         """The inverse; in "full", the Moore-Penrose inverse, which acts on symmetric matrices.
@@ -103,10 +106,10 @@ class Blocks:
         d = len(self.mean)
         matrix = self._vech_matrix()
         inverse = symmetrize(_solve(matrix, jnp.eye(len(matrix), dtype=matrix.dtype)))
-        mean, cross, cov = inverse[:d, :d], inverse[:d, d:], inverse[d:, d:]
-        if self.convention == "full":
-            cross, cov = apply_duplication(cross), apply_duplication(apply_duplication(cov).T)
-        return Blocks(mean, cross, cov, self.convention)
+        if self.convention == "symmetric":
+            return JointBlocks(inverse, "symmetric")
+        cross, cov = apply_duplication(inverse[:d, d:]), apply_duplication(apply_duplication(inverse[d:, d:]).T)
+        return Blocks(inverse[:d, :d], cross, cov, "full")
 
     def solve(self, score: Score) -> Tangent:
         """The step t with matrix t = score: for an information, one Fisher-scoring (or Newton) step.
@@ -119,6 +122,10 @@ class Blocks:
         return Tangent(step[:d], unvech(step[d:]))
 
 
+def _joined(mean: Array, cross: Array, cov: Array) -> Array:
+    return jnp.block([[mean, cross], [cross.T, cov]])
+
+
 def _solve(matrix: Array, b: Array) -> Array:
     solution = linalg.solve_symmetric(matrix, b)
     if not is_traced(solution) and not bool(jnp.all(jnp.isfinite(solution))):
@@ -129,9 +136,67 @@ def _solve(matrix: Array, b: Array) -> Array:
     return solution
 
 
-@partial(_register, data=["mean", "cross", "cov", "covariance", "count"])
-@dataclass(frozen=True, kw_only=True)
-class KroneckerBlocks(Blocks):
+def _register_joint(cls: type) -> type:
+    """A pytree whose leaves are the annotated attributes of the class and its bases below `Blocks`."""
+    names = [
+        n for c in reversed(cls.__mro__[: cls.__mro__.index(Blocks)]) for n in c.__dict__.get("__annotations__", {})
+    ]
+
+    def unflatten(convention: Convention, leaves: Any) -> Any:
+        blocks: Any = object.__new__(cls)
+        for name, leaf in zip((*names, "convention"), (*leaves, convention), strict=True):
+            object.__setattr__(blocks, name, leaf)
+        return blocks
+
+    def flatten(blocks: Any) -> tuple:
+        return [(jax.tree_util.GetAttrKey(name), getattr(blocks, name)) for name in names], blocks.convention
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
+    return cls
+
+
+@_register_joint
+class JointBlocks(Blocks):
+    """Blocks that are kept as the one matrix, written once: `mean`, `cross` and `cov` are cut out of it when read."""
+
+    joint: Array
+
+    def __init__(self, joint: Array, convention: Convention = "symmetric") -> None:
+        object.__setattr__(self, "joint", joint)
+        object.__setattr__(self, "convention", convention)
+        self.__post_init__()
+
+    @property
+    def _d(self) -> int:
+        size = self.joint.shape[-1]  # d + d(d+1)/2 or d + d*d
+        return (
+            (math.isqrt(8 * size + 9) - 3) // 2
+            if self.convention == "symmetric"
+            else (math.isqrt(4 * size + 1) - 1) // 2
+        )
+
+    @property
+    def mean(self) -> Array:
+        """d x d."""
+        return self.joint[..., : self._d, : self._d]
+
+    @property
+    def cross(self) -> Array:
+        """d x k, or d x d*d."""
+        return self.joint[..., : self._d, self._d :]
+
+    @property
+    def cov(self) -> Array:
+        """k x k, or d*d x d*d."""
+        return self.joint[..., self._d :, self._d :]
+
+    def matrix(self) -> Array:
+        """[[mean, cross], [cross', cov]], of size d + k ("symmetric") or d + d*d ("full")."""
+        return self.joint
+
+
+@_register_joint
+class KroneckerBlocks(JointBlocks):
     """n M on the mean and n/2 D'(M⊗M)D on the covariance, no cross term: the Fisher information, M = Sigma^-1.
 
     Inverse and solve are closed forms: nothing of size k is factorised.
@@ -140,16 +205,24 @@ class KroneckerBlocks(Blocks):
     covariance: Array
     count: Array
 
+    def __init__(self, joint: Array, convention: Convention, covariance: Array, count: Array) -> None:
+        super().__init__(joint, convention)
+        object.__setattr__(self, "covariance", covariance)
+        object.__setattr__(self, "count", count)
+
     def inverse(self) -> Blocks:
         """Sigma / n and 2/n D⁺(Sigma⊗Sigma)D⁺'; in "full", 2/n N(Sigma⊗Sigma)N."""
-        d = len(self.mean)
-        cov = kronecker_pairs(self.covariance, self.covariance, self.convention, dual=True) / self.count
-        cross = jnp.zeros((d, len(cov)), cov.dtype)
-        return Blocks(self.covariance / self.count, cross, cov, self.convention)
+        return inverse_kronecker(self.covariance, self.count, self.convention)
 
     def solve(self, score: Score) -> Tangent:
         """Sigma g / n and 2 Sigma sym(G) Sigma / n, whichever convention the score carries."""
         return kronecker_step(score, self.covariance, self.count)
+
+
+@partial(jax.jit, static_argnames="convention")
+def inverse_kronecker(covariance: Array, count: Array, convention: Convention) -> JointBlocks:
+    """Sigma / n and 2/n D⁺(Sigma⊗Sigma)D⁺', no cross term; in "full", 2/n N(Sigma⊗Sigma)N."""
+    return JointBlocks(joint_square(covariance, 1 / count, convention, dual=True), convention)
 
 
 def kronecker_step(score: Score, covariance: Array, count: Array) -> Tangent:
@@ -159,30 +232,63 @@ def kronecker_step(score: Score, covariance: Array, count: Array) -> Tangent:
     return Tangent(linalg.matvec(covariance, score.mean) / count, 2 * symmetrize(cov) / count)
 
 
-def kronecker_pairs(x: Array, y: Array, convention: Convention, dual: bool = False) -> Array:
+def _pairs(d: int, convention: Convention, dual: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pair (i, j) of each coordinate, and how often it counts: twice where i != j for D, once for D⁺' (`dual`)."""
+    if convention == "full":
+        columns, rows = np.divmod(np.arange(d * d), max(d, 1))
+        return rows, columns, np.ones(d * d)
+    rows, columns = lower_indices(d)
+    return rows, columns, np.where((rows == columns) | dual, 1.0, 2.0)
+
+
+def kronecker_pairs(x: Array, y: Array, convention: Convention) -> Array:
     """(X⊗Y + Y⊗X) on symmetric matrices, for symmetric X and Y, entry by entry: O(1) products each.
 
-    "symmetric": D'(X⊗Y + Y⊗X)D, k x k, or D⁺(X⊗Y + Y⊗X)D⁺' when `dual`; "full": N(X⊗Y + Y⊗X)N, d*d x d*d.
+    "symmetric": D'(X⊗Y + Y⊗X)D, k x k; "full": N(X⊗Y + Y⊗X)N, d*d x d*d.
     With (i, j) the row's pair and (p, q) the column's, each entry is a multiple of
-    X_ip Y_jq + X_iq Y_jp + X_jp Y_iq + X_jq Y_ip; "full" and `dual` take a half of it, D' and D count a pair off the
-    diagonal twice.
+    X_ip Y_jq + X_iq Y_jp + X_jp Y_iq + X_jq Y_ip: a half of it, and D' and D count a pair off the diagonal twice.
     """
-    d = x.shape[-1]
-    rows, columns = np.divmod(np.arange(d * d), max(d, 1))[::-1] if convention == "full" else lower_indices(d)
-    off = np.where(rows == columns, 1.0, 2.0).astype(x.dtype)  # how often D counts the pair
-    weight = np.full_like(off, 0.5) if convention == "full" or dual else off / 2
-    xi, xj = x[rows], x[columns]  # (k, d), whole rows
-    yi, yj = weight[:, None] * y[rows], weight[:, None] * y[columns]
-    pieces = []
-    for q in range(d):  # the columns of one q stand together, p from q (or 0) on: slices, no gather of entries
-        p = slice(0 if convention == "full" else q, d)
-        piece = (
-            xi[:, p] * yj[:, q, None]
-            + xi[:, q, None] * yj[:, p]
-            + xj[:, p] * yi[:, q, None]
-            + xj[:, q, None] * yi[:, p]
-        )
-        if not (convention == "full" or dual):
-            piece = piece * np.where(np.arange(q, d) == q, 1.0, 2.0).astype(x.dtype)
-        pieces.append(piece)
-    return jnp.concatenate(pieces, axis=1) if pieces else jnp.zeros((0, 0), x.dtype)
+    return _pair_products(x, y, *_pairs(x.shape[-1], convention))
+
+
+def joint_pairs(x: Array, y: Array, g: Array, n: Array, convention: Convention) -> Array:
+    """[[n X, (g'⊗X) D], [D'(g⊗X), D'(X⊗Y + Y⊗X)D]], N in place of D for "full".
+
+    It is `kronecker_pairs` of X and Y bordered by one more index *, X by zeros and Y by g and 2n: a coordinate of the
+    mean is the pair (a, *).
+    """
+    bordered = jnp.block([[y, g[:, None]], [g[None, :], jnp.full((1, 1), 2 * n, y.dtype)]])
+    return _pair_products(jnp.pad(x, (0, 1)), bordered, *_joint_pairs(len(x), convention))
+
+
+def joint_square(x: Array, n: Array, convention: Convention, dual: bool = False) -> Array:
+    """[[n X, 0], [0, n/2 D'(X⊗X)D]], N in place of D for "full"; [[n X, 0], [0, 2n D⁺(X⊗X)D⁺']] when `dual`.
+
+    `joint_pairs` with half the products: X is bordered by zeros and one number, which makes n X of its products.
+    """
+    i, j, often = _joint_pairs(len(x), convention, dual)
+    scale, corner = (n, 1.0) if dual else (n / 4, 4.0)
+    p, q, weight = _columns(jnp.pad(x, (0, 1)).at[-1, -1].set(corner), i, j, often)
+    return (p[i] * q[j] + q[i] * p[j]) * (scale * weight)
+
+
+def _joint_pairs(d: int, convention: Convention, dual: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    i, j, often = _pairs(d, convention, dual)
+    return np.r_[np.arange(d), i], np.r_[np.full(d, d), j], np.r_[np.ones(d), often]
+
+
+def _pair_products(x: Array, y: Array, i: np.ndarray, j: np.ndarray, often: np.ndarray) -> Array:
+    """often_r often_c / 2 (X_ip Y_jq + X_jq Y_ip + X_iq Y_jp + X_jp Y_iq), (i, j) of row r and (p, q) of column c."""
+    p, q, weight = _columns(jnp.concatenate([x, y]), i, j, often)
+    (xp, yp), (xq, yq) = jnp.split(p, 2), jnp.split(q, 2)
+    return (xp[i] * yq[j] + xq[j] * yp[i] + (xq[i] * yp[j] + xp[j] * yq[i])) * (weight / 2)
+
+
+def _columns(x: Array, i: np.ndarray, j: np.ndarray, often: np.ndarray) -> tuple[Array, Array, Array]:
+    """often_c X_ap and X_aq, (p, q) of column c, and often_r as a column.
+
+    In a loop, so that XLA keeps them: otherwise every product gathers its own again, at twice the cost.
+    """
+    weights = jnp.asarray([often, np.ones_like(often)], x.dtype)
+    p, q = lax.map(lambda pair: pair[1] * x[:, pair[0]], (np.stack([i, j]), weights))
+    return p, q, weights[0, :, None]

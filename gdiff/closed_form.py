@@ -26,14 +26,24 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gdiff.arrays import ArrayLike
-from gdiff.blocks import Blocks, KroneckerBlocks, Score, Tangent, kronecker_pairs, kronecker_step
+from gdiff.blocks import (
+    Blocks,
+    JointBlocks,
+    KroneckerBlocks,
+    Score,
+    Tangent,
+    inverse_kronecker,
+    joint_pairs,
+    joint_square,
+    kronecker_pairs,
+    kronecker_step,
+)
 from gdiff.inputs import Data, apply, sample_and_matrix, square_matrix, vector_and_matrix
 from gdiff.linalg import matmul, matvec, outer, solve_lower
 from gdiff.statistics import SufficientStatistics
 from gdiff.symmetric.coordinates import (
     Convention,
     apply_commutation,
-    apply_duplication_transpose,
     check_convention,
     symmetrize,
     to_symmetric,
@@ -297,24 +307,21 @@ def hessian(
 def _hessian(convention: Convention, data: Data, mean: Array, s: Positive) -> Blocks:
     p = s.inverse
     m = moments(data, mean, p)
-    cov = -kronecker_pairs(p, curvature(m, p), convention)
-    return Blocks(-m.n * p, -_cross(p, mean_gradient(m), convention), cov, convention)
-
-
-def _cross(p: Array, g: Array, convention: Convention) -> Array:
-    """(g'⊗P) D, d x k, or (g'⊗P) N, d x d*d: the map dS -> P dS g."""
-    d = len(g)
-    free = (g[None, :, None] * p[:, None, :]).reshape(d, d * d)  # vec stacks columns: [a, (i, j)] = P_ai g_j
-    if convention == "symmetric":
-        return apply_duplication_transpose(free)
-    return (free + (p[:, :, None] * g[None, None, :]).reshape(d, d * d)) / 2
+    return JointBlocks(joint_pairs(-p, curvature(m, p), mean_gradient(m), m.n, convention), convention)
 
 
 def observed_information(
     data: ArrayLike | SufficientStatistics, mean: ArrayLike, cov: ArrayLike, convention: Convention = "symmetric"
 ) -> Blocks:
     """Minus the Hessian of L: positive definite at the maximum, and not everywhere. See `hessian`."""
-    return jax.tree.map(jnp.negative, hessian(data, mean, cov, convention))
+    check_convention(convention)
+    return apply(_in(_observed_information, convention), positive_definite, *sample_and_matrix(data, mean, "cov", cov))
+
+
+def _observed_information(convention: Convention, data: Data, mean: Array, s: Positive) -> Blocks:
+    p = s.inverse
+    m = moments(data, mean, p)
+    return JointBlocks(joint_pairs(p, curvature(m, p), mean_gradient(m), m.n, convention), convention)
 
 
 def fisher_information(cov: ArrayLike, count: ArrayLike = 1, convention: Convention = "symmetric") -> KroneckerBlocks:
@@ -330,10 +337,7 @@ def fisher_information(cov: ArrayLike, count: ArrayLike = 1, convention: Convent
 
 
 def _fisher(convention: Convention, count: Array, s: Positive) -> KroneckerBlocks:
-    p = s.inverse
-    cov = count / 4 * kronecker_pairs(p, p, convention)
-    cross = jnp.zeros((len(p), len(cov)), p.dtype)
-    return KroneckerBlocks(count * p, cross, cov, convention, covariance=s.matrix, count=count)
+    return KroneckerBlocks(joint_square(s.inverse, count, convention), convention, s.matrix, count)
 
 
 def inverse_fisher_information(cov: ArrayLike, count: ArrayLike = 1, convention: Convention = "symmetric") -> Blocks:
@@ -349,8 +353,7 @@ def inverse_fisher_information(cov: ArrayLike, count: ArrayLike = 1, convention:
 
 
 def _inverse_fisher(convention: Convention, count: Array, s: Positive) -> Blocks:
-    cov = kronecker_pairs(s.matrix, s.matrix, convention, dual=True) / count
-    return Blocks(s.matrix / count, jnp.zeros((len(s.matrix), len(cov)), cov.dtype), cov, convention)
+    return inverse_kronecker(s.matrix, count, convention)
 
 
 def hessian_vector_product(

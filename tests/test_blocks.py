@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdiff import closed_form, symmetric
-from gdiff.blocks import Blocks, KroneckerBlocks, Score, kronecker_pairs
+from gdiff.blocks import Blocks, JointBlocks, KroneckerBlocks, Score, joint_pairs, joint_square, kronecker_pairs
 from tests.oracle import assert_close, bound, covariance, scaled_condition
 
 A = np.array([[1.0, 2.0], [2.0, 3.0]])
@@ -49,16 +49,67 @@ def test_pytrees_keep_their_class_and_convention_through_jit_and_vmap():
 
 
 @pytest.mark.parametrize("convention", ["full", "symmetric"])
-@pytest.mark.parametrize("dual", [False, True])
-def test_kronecker_pairs_are_the_matrices_that_they_name(convention, dual):
+def test_kronecker_pairs_are_the_matrices_that_they_name(convention):
     rng = np.random.default_rng(0)
     d = 3
     x, y = (m @ m.T for m in rng.normal(size=(2, d, d)))
     pair = np.kron(x, y) + np.kron(y, x)
     duplication = np.asarray(symmetric.duplication_matrix(d))
     n = (np.eye(d * d) + np.asarray(symmetric.commutation_matrix(d, d))) / 2
-    ends = {"full": n, "symmetric": np.linalg.pinv(duplication).T if dual else duplication}[convention]
-    assert_close(kronecker_pairs(jnp.asarray(x), jnp.asarray(y), convention, dual), ends.T @ pair @ ends, bound(x))
+    ends = {"full": n, "symmetric": duplication}[convention]
+    assert_close(kronecker_pairs(jnp.asarray(x), jnp.asarray(y), convention), ends.T @ pair @ ends, bound(x))
+
+
+@pytest.mark.parametrize("convention", ["full", "symmetric"])
+@pytest.mark.parametrize("dual", [False, True])
+@pytest.mark.parametrize("d", [1, 3])
+def test_joint_square_is_the_information_and_its_dual_the_inverse(d, convention, dual):
+    a, n = np.random.default_rng(d).normal(size=(d, d)), 5.0
+    x = a @ a.T
+    duplication = np.asarray(symmetric.duplication_matrix(d))
+    onto = duplication @ np.linalg.pinv(duplication)
+    ends = onto if convention == "full" else np.linalg.pinv(duplication).T if dual else duplication
+    blocks = JointBlocks(joint_square(jnp.asarray(x), jnp.asarray(n), convention, dual), convention)
+    assert_close(blocks.mean, n * x, bound(x))
+    assert not np.any(blocks.cross)
+    assert_close(blocks.cov, (2 * n if dual else n / 2) * ends.T @ np.kron(x, x) @ ends, bound(x))
+
+
+@pytest.mark.parametrize("convention", ["full", "symmetric"])
+@pytest.mark.parametrize("d", [1, 3])
+def test_joint_pairs_are_the_blocks_that_they_name(d, convention):
+    rng = np.random.default_rng(d)
+    x, y = (m @ m.T for m in rng.normal(size=(2, d, d)))
+    g, n = rng.normal(size=d), 5.0
+    duplication = np.asarray(symmetric.duplication_matrix(d))
+    ends = duplication if convention == "symmetric" else duplication @ np.linalg.pinv(duplication)
+    blocks = JointBlocks(joint_pairs(*map(jnp.asarray, (x, y, g)), jnp.asarray(n), convention), convention)
+    limit = bound(x)
+    assert_close(blocks.mean, n * x, limit)
+    assert_close(blocks.cross, np.kron(g[None, :], x) @ ends, limit)
+    assert_close(blocks.cov, ends.T @ (np.kron(x, y) + np.kron(y, x)) @ ends, limit)
+
+
+@pytest.mark.parametrize("convention", ["full", "symmetric"])
+def test_blocks_cut_out_of_one_matrix_are_the_blocks(convention):
+    joint = closed_form.observed_information(np.eye(2), np.zeros(2), np.eye(2), convention)
+    assert isinstance(joint, JointBlocks)
+    separate = Blocks(joint.mean, joint.cross, joint.cov, convention)
+    assert np.array_equal(separate.matrix(), joint.matrix())
+    negated = jax.tree.map(jnp.negative, closed_form.hessian(np.eye(2), np.zeros(2), np.eye(2), convention))
+    assert type(negated) is JointBlocks
+    assert np.array_equal(negated.cross, joint.cross)
+    batched = jax.vmap(lambda b: b)(jax.tree.map(lambda leaf: leaf[None], joint))
+    assert batched.cross.shape == (1, *joint.cross.shape)
+
+
+def test_a_hessian_takes_no_memory_beside_its_own():
+    d = 20
+    compiled = (
+        jax.jit(lambda *a: closed_form.hessian(*a).matrix()).lower(np.ones((1, d)), np.ones(d), np.eye(d)).compile()
+    )
+    memory = compiled.memory_analysis()
+    assert memory.temp_size_in_bytes < memory.output_size_in_bytes
 
 
 def information(convention):
