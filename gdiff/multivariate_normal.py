@@ -11,18 +11,20 @@ definite, a factor that is not one, and entries that are not finite give NaN, in
 derivative, and a ValueError when nothing is traced; one bad item of a batch leaves the others right.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
-from gdiff import linalg
+from gdiff import kernels, linalg
 from gdiff.arrays import ArrayLike
 from gdiff.closed_form import cov_gradient, log_density, mean_gradient, moments, score_differential
-from gdiff.inputs import sample_floats, summarise
+from gdiff.inputs import sample_floats
 from gdiff.linalg import inner, matmul, matvec, outer
 from gdiff.statistics import SufficientStatistics
 from gdiff.symmetric.coordinates import symmetrize
@@ -33,11 +35,16 @@ from gdiff.validity import (
     check_square,
     check_vector,
     cholesky_factor,
+    definite_factor,
     finite_status,
     guard,
+    nan_unless,
     positive_definite,
+    positive_definite_unrolled,
     raise_if_invalid,
     stand_in,
+    trace_of,
+    uneven,
     worst,
 )
 
@@ -170,8 +177,29 @@ def log_likelihood(
     return value
 
 
+def _differentiated_as(function: Callable) -> Callable:
+    """Of two functions that are equal, the decorated one gives the value, and `function` all derivatives."""
+
+    def decorate(value_only: Callable) -> Callable:
+        def rule(primals: tuple, tangents: tuple) -> tuple:
+            moving = [i for i, t in enumerate(tangents) if not isinstance(t, SymbolicZero)]
+
+            def of_moving(*arguments: Array) -> Any:
+                return function(*(dict(enumerate(primals)) | dict(zip(moving, arguments, strict=True))).values())
+
+            return jax.jvp(of_moving, [primals[i] for i in moving], [tangents[i] for i in moving])
+
+        result = jax.custom_jvp(value_only)
+        result.defjvp(rule, symbolic_zeros=True)
+        return result
+
+    return decorate
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def _logpdf(name: str, batch: tuple[int, ...], x: Array, mean: Array, matrix: Array) -> tuple[Array, Array]:
+    if name == "cov" and matrix.ndim >= 2 and matrix.shape[:-2] == batch and 0 < matrix.shape[-1] <= linalg.UNROLLED:
+        return _of_each(*(jnp.broadcast_to(a, matrix.shape[:-1]) for a in (x, mean)), matrix)
     event = int(mean.ndim > 0)
     resid = x - mean
     finite = finite_status(resid, event)
@@ -186,10 +214,116 @@ def _logpdf(name: str, batch: tuple[int, ...], x: Array, mean: Array, matrix: Ar
     return guard(jnp.broadcast_to(value, batch), status, *arguments), status
 
 
-def _from_cov(resid: Array, cov: Array) -> tuple[Array, Array]:
+# A small covariance for each observation: entry by entry, the score packed once, and its stand-ins with it.
+
+
+class _Each(NamedTuple):
+    """log N, its gradients in x, mean and cov, and P, item by item.
+
+    Where the status is not OK the value is NaN, P is 0, and the gradients are uneven weights, for `nan_unless`.
+    """
+
+    value: Array
+    x_gradient: Array
+    mean_gradient: Array
+    cov_gradient: Array
+    precision: Array
+    ok: Any  # arrays, of float0 as tangents
+    status: Any
+
+
+@jax.custom_jvp
+def _each(x: Array, mean: Array, cov: Array) -> _Each:
+    """log N, -+P r, A = -1/2 (P - P r r' P) and P (Cookbook 346; 86; 57 and 61), (..., d) and (..., d, d)."""
+    resid = x - mean
+    d, s = cov.shape[-1], positive_definite_unrolled(cov)
+    r, p = [resid[..., i] for i in range(d)], s.inverse
+    ok = kernels.stored(kernels.every([s.ok, *map(jnp.isfinite, r)]), resid.dtype)
+    z = kernels.whiten_entries(s.factor, r)
+    y = kernels.solve_entries(s.factor, z)
+    mahalanobis = kernels.weighted_square(s.factor, z)
+    value = log_density(mahalanobis, kernels.log_determinant(s.factor), d)
+    weights = uneven((d, d), resid.dtype)
+    a = {(i, j): jnp.where(ok, (y[i] * y[j] - p[i, j]) / 2, weights[i, j]) for i, j in p}
+    y = [jnp.where(ok, entry, weights[0, i]) for i, entry in enumerate(y)]
+    p = {key: jnp.where(ok, entry, 0) for key, entry in p.items()}
+    g = kernels.pack_vector(y)
+    status = worst(finite_status(resid, 1), s.status)
+    return _Each(
+        jnp.where(ok, value, jnp.nan),
+        jnp.where(ok[..., None], -g, g),
+        g,
+        kernels.pack_symmetric(a),
+        kernels.pack_symmetric(p),
+        ok,
+        status,
+    )
+
+
+def _value_tangent(score: _Each, tangents: tuple) -> Array:
+    """<score, tangent>, NaN where not valid."""
+    pairs = zip((score.x_gradient, score.mean_gradient, score.cov_gradient), tangents, strict=True)
+    event = score.value.ndim
+    terms = [jnp.sum(g * t, tuple(range(event, g.ndim))) for g, t in pairs if not isinstance(t, SymbolicZero)]
+    return nan_unless(score.ok, sum(terms, jnp.zeros_like(score.value)))
+
+
+def _each_jvp(primals: tuple, tangents: tuple) -> tuple[_Each, _Each]:
+    """The Hessian times the tangent: dy = P (dr - dS y), dA = 1/2 (dy y' + y dy' + P dS P), dP = -P dS P."""
+    score = _each(*primals)
+    ok, y, p = score.ok, score.mean_gradient, score.precision
+    dx, dm, ds = (
+        jnp.zeros_like(a) if isinstance(t, SymbolicZero) else t for a, t in zip(primals, tangents, strict=True)
+    )
+    ds = symmetrize(ds)
+    dy = matvec(p, dx - dm - matvec(ds, y))
+    dp = -symmetrize(matmul(matmul(p, ds), p))
+    mixed = outer(dy, y)
+    da = (mixed + mixed.mT - dp) / 2
+    moved = jnp.where(ok, 0, trace_of((1, 1, 2), ok.shape, primals, tangents))  # where not ok, P and all of these are 0
+    along = moved[..., None] * uneven(y.shape[-1:], y.dtype)
+    across = moved[..., None, None] * uneven(p.shape[-2:], p.dtype)
+    value = _value_tangent(score, tangents)
+    return score, _Each(value, along - dy, along + dy, across + da, dp, *[np.zeros(ok.shape, jax.dtypes.float0)] * 2)
+
+
+_each.defjvp(_each_jvp, symbolic_zeros=True)
+
+
+@jax.custom_jvp
+def _of_each(x: Array, mean: Array, cov: Array) -> tuple[Array, Array]:
+    """log N and the status, item by item; what else `_each` says is not used, and XLA leaves it out."""
+    score = _each(x, mean, cov)
+    return score.value, score.status
+
+
+def _of_each_jvp(primals: tuple, tangents: tuple) -> tuple:
+    score = _each(*primals)
+    still = np.zeros(score.value.shape, jax.dtypes.float0)
+    return (score.value, score.status), (_value_tangent(score, tangents), still)
+
+
+_of_each.defjvp(_of_each_jvp, symbolic_zeros=True)
+
+
+# A covariance that observations share, or a large one.
+
+
+def _of_shared_with_inverse(resid: Array, cov: Array) -> tuple[Array, Array]:
     s = positive_definite(cov)
-    y = linalg.solve(s.matrix, s.inverse, resid)
-    return log_density(jnp.sum(resid * y, axis=-1), s.log_det, cov.shape[-1]), s.status
+    mahalanobis = linalg.quadratic_form(s.matrix, s.inverse, resid)
+    return log_density(mahalanobis, s.log_det, cov.shape[-1]), s.status
+
+
+@_differentiated_as(_of_shared_with_inverse)
+def _of_shared(resid: Array, cov: Array) -> tuple[Array, Array]:
+    factor = definite_factor(cov)
+    return _from_factor(resid, factor.lower), factor.status
+
+
+def _from_factor(resid: Array, lower: Array) -> Array:
+    z = linalg.whiten(lower, resid)
+    return log_density(jnp.sum(z * z, axis=-1), linalg.log_det_from_cholesky(lower), lower.shape[-1])
 
 
 def _from_precision(resid: Array, precision: Array) -> tuple[Array, Array]:
@@ -199,12 +333,10 @@ def _from_precision(resid: Array, precision: Array) -> tuple[Array, Array]:
 
 def _from_cholesky(resid: Array, cholesky: Array) -> tuple[Array, Array]:
     factor = cholesky_factor(cholesky)
-    z = linalg.whiten(factor.lower, resid)
-    log_det = linalg.log_det_from_cholesky(factor.lower)
-    return log_density(jnp.sum(z * z, axis=-1), log_det, cholesky.shape[-1]), factor.status
+    return _from_factor(resid, factor.lower), factor.status
 
 
-_PARAMETERIZED = {"cov": _from_cov, "cholesky": _from_cholesky, "precision": _from_precision}
+_PARAMETERIZED = {"cov": _of_shared, "cholesky": _from_cholesky, "precision": _from_precision}
 
 
 def _standard_deviation(name: str, number: Array) -> tuple[Array, Array]:
@@ -227,11 +359,13 @@ def _isotropic(name: str, resid: Array, event: int, number: Array) -> tuple[Arra
 
 @partial(jax.jit, static_argnums=0)
 def _log_likelihood(name: str, data: Array | SufficientStatistics, mean: Array, matrix: Array) -> tuple[Array, Array]:
+    rows = mean.ndim == 1 and not isinstance(data, SufficientStatistics) and len(jnp.atleast_2d(data)) > mean.shape[0]
     leaves = jax.tree.leaves(data)
-    finite = worst(*(finite_status(leaf, leaf.ndim) for leaf in (*leaves, mean)))
-    safe, mu = jax.tree.map(lambda leaf: stand_in(leaf, finite), (data, mean))
+    sample = SufficientStatistics(*_moments(data)) if rows else data  # not finite where the data is not
+    finite = worst(*(finite_status(leaf, leaf.ndim) for leaf in (*jax.tree.leaves(sample), mean)))
+    safe, mu = jax.tree.map(lambda leaf: stand_in(leaf, finite), (sample, mean))
     if mean.ndim and not isinstance(safe, SufficientStatistics):
-        safe = summarise(jnp.atleast_2d(safe))
+        safe = jnp.atleast_2d(safe)
     if not isinstance(safe, SufficientStatistics):
         resid, event = safe - mu, int(mean.ndim > 0)
         each, judged = (
@@ -244,8 +378,7 @@ def _log_likelihood(name: str, data: Array | SufficientStatistics, mean: Array, 
         each = log_density(jnp.sum(r * r), 2 * d * jnp.log(sd), d)
         value = safe.count * each - jnp.trace(safe.scatter) / sd / sd / 2
     elif name == "cov":
-        s = positive_definite(matrix)
-        value, judged = _from_statistics(safe.count, safe.mean - mu, safe.scatter, s).value, s.status
+        value, judged = _of_statistics(safe.count, safe.mean - mu, safe.scatter, matrix)
     else:
         each, judged = _PARAMETERIZED[name](safe.mean - mu, matrix)
         value = safe.count * each - _scatter_term(name, safe.scatter, matrix) / 2
@@ -253,11 +386,28 @@ def _log_likelihood(name: str, data: Array | SufficientStatistics, mean: Array, 
     return guard(value, status, *((leaf, leaf.ndim) for leaf in (*leaves, mean, matrix))), status
 
 
+def _moments_of_finite(rows: Array) -> tuple[Array, ...]:
+    finite = finite_status(rows, 2)
+    s = SufficientStatistics.of(stand_in(rows, finite))
+    return s.count, jnp.where(finite == Status.OK, s.mean, jnp.nan), s.scatter
+
+
+@_differentiated_as(_moments_of_finite)
+def _moments(rows: Array) -> tuple[Array, ...]:
+    """n, xbar and C, not finite where an entry of the rows is not: no pass over them is spent on asking."""
+    s = SufficientStatistics.of(rows)
+    return s.count, s.mean, s.scatter
+
+
 def _scatter_term(name: str, scatter: Array, matrix: Array) -> Array:
     """tr(P C), P a precision or given by a Cholesky factor."""
     if name == "precision":
         return inner(positive_definite(matrix).matrix, scatter)
-    lower = cholesky_factor(matrix).lower
+    return _whitened_trace(cholesky_factor(matrix).lower, scatter)
+
+
+def _whitened_trace(lower: Array, scatter: Array) -> Array:
+    """tr(L^-1 C L^-T)."""
     half = linalg.solve_lower(lower, scatter)
     return jnp.trace(linalg.solve_lower(lower, half.T))
 
@@ -304,3 +454,15 @@ def _from_statistics_jvp(primals: tuple, tangents: tuple) -> tuple[_Evaluation, 
 
 
 _from_statistics.defjvp(_from_statistics_jvp, symbolic_zeros=True)
+
+
+def _of_statistics_with_inverse(n: Array, r: Array, scatter: Array, cov: Array) -> tuple[Array, Array]:
+    s = positive_definite(cov)
+    return _from_statistics(n, r, scatter, s).value, s.status
+
+
+@_differentiated_as(_of_statistics_with_inverse)
+def _of_statistics(n: Array, r: Array, scatter: Array, cov: Array) -> tuple[Array, Array]:
+    """n log N(xbar | mu, cov) - 1/2 tr(P C), without P."""
+    lower, status = definite_factor(cov)
+    return n * _from_factor(r, lower) - _whitened_trace(lower, scatter) / 2, status

@@ -24,9 +24,9 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
-from gdiff import linalg
+from gdiff import kernels, linalg
 from gdiff.arrays import ArrayLike
-from gdiff.symmetric.coordinates import asymmetry, symmetrize
+from gdiff.symmetric.coordinates import symmetrize
 
 
 class Status(enum.IntEnum):
@@ -152,36 +152,74 @@ class Positive(NamedTuple):
     status: Array
 
 
-def _variance_inflation(variances: Array, precision: Array) -> Array:
-    """max_i S_ii P_ii, the largest variance inflation factor: 1 for a diagonal S, kS / d at least for any."""
-    return jnp.max(variances * jnp.diagonal(precision, axis1=-2, axis2=-1), axis=-1, initial=1)
-
-
 def _limit(dtype: Any) -> float:
     return 1 / (8 * float(jnp.finfo(dtype).eps))  # eps = 2u
 
 
+def _judgement(s: Array, symmetric: Array, definite: Array) -> Array:
+    """The first rule that a covariance breaks; what is not finite passes neither of the other two."""
+    broken = jnp.where(symmetric, Status.NOT_POSITIVE_DEFINITE, Status.NOT_SYMMETRIC)
+    return jnp.where(symmetric & definite, Status.OK, jnp.where(_finite(s, 2), broken, Status.NOT_FINITE))
+
+
+def _symmetric(s: Array) -> Array:
+    """|S_ij - S_ji| <= sqrt(eps) sqrt(S_ii) sqrt(S_jj); of what has larger S_ij, that it is symmetric is not denied."""
+    root, size = jnp.sqrt(jnp.abs(linalg.diagonal(s))), jnp.abs(s)
+    scale = jnp.maximum(root[..., :, None] * root[..., None, :], jnp.maximum(size, size.mT))
+    return jnp.all(jnp.abs(s - s.mT) <= math.sqrt(jnp.finfo(s.dtype).eps) * scale, axis=(-2, -1))
+
+
 def positive_definite(s: Array) -> Positive:
     """Judge (..., d, d) by the rules above and invert what is valid."""
-    eye = jnp.eye(s.shape[-1], dtype=s.dtype)
-    symmetric = asymmetry(s) <= np.sqrt(jnp.finfo(s.dtype).eps)
-    finite = _finite(s, 2)
-    safe = jnp.where((finite & symmetric)[..., None, None], symmetrize(s), eye)
-    inverse = linalg.inverse(safe)
-    inflation = _variance_inflation(jnp.diagonal(safe, axis1=-2, axis2=-1), inverse.precision)
-    definite = inverse.succeeded & (inflation <= _limit(s.dtype))
-    status = jnp.where(
-        ~finite,
-        Status.NOT_FINITE,
-        jnp.where(~symmetric, Status.NOT_SYMMETRIC, jnp.where(definite, Status.OK, Status.NOT_POSITIVE_DEFINITE)),
-    )
-    ok = (status == Status.OK)[..., None, None]
+    whole = symmetrize(s)
+    inverse = linalg.inverse(whole)
+    status = _judgement(s, _symmetric(s), inverse.inflation <= _limit(s.dtype))
+    ok, eye = status == Status.OK, jnp.eye(s.shape[-1], dtype=s.dtype)
     return Positive(
-        jnp.where(ok, safe, eye),
-        jnp.where(ok, inverse.precision, eye),
-        jnp.where(status == Status.OK, inverse.log_det, 0),
+        jnp.where(ok[..., None, None], whole, eye),
+        jnp.where(ok[..., None, None], inverse.precision, eye),
+        jnp.where(ok, inverse.log_det, 0),
         status,
     )
+
+
+class Unrolled(NamedTuple):
+    """A covariance of few dimensions as scalars: its factors, its inverse, and the judgement; no stand-in is made."""
+
+    factor: kernels.UnitFactor
+    inverse: kernels.Entries
+    ok: Array
+    status: Array
+
+
+def positive_definite_unrolled(s: Array) -> Unrolled:
+    """Judge (..., d, d) by the same rules, entry by entry: nothing is packed, so all of it fuses with its use.
+
+    The symmetry of what is not positive definite only matters to the status. Roots are dear, so they are avoided:
+    |S_ij - S_ji|^2 P_ii P_jj <= eps (S_ii P_ii) (S_jj P_jj), with the inflation factors that are there already.
+    """
+    d, eps = s.shape[-1], float(jnp.finfo(s.dtype).eps)
+    rows = [[s[..., i, j] for j in range(d)] for i in range(d)]
+    lower = {(i, j): rows[i][j] / 2 + rows[j][i] / 2 if i > j else rows[i][i] for i in range(d) for j in range(i + 1)}
+    factor = kernels.factorise(lower)
+    p = kernels.inverse_entries(factor)
+    inflation = [jnp.abs(rows[i][i] * p[i, i]) for i in range(d)]
+    definite = kernels.every([*(pivot > 0 for pivot in factor.pivots), *(v <= _limit(s.dtype) for v in inflation)])
+    symmetric = kernels.every([jnp.isfinite(rows[i][i]) for i in range(d)])
+    for i, j in ((i, j) for i, j in p if i > j):
+        apart = jnp.abs(rows[i][j] - rows[j][i])
+        near = apart * jnp.abs(p[i, i]) * (apart * jnp.abs(p[j, j])) <= eps * inflation[i] * inflation[j]
+        symmetric = symmetric & ((apart == 0) | near)
+    return Unrolled(factor, p, symmetric & definite, _judgement(s, symmetric, definite))
+
+
+def definite_factor(s: Array) -> "Factor":
+    """The Cholesky factor of a covariance (..., d, d), judged as by `positive_definite`, without its inverse."""
+    whole = symmetrize(s)
+    lower = linalg.cholesky(whole)
+    status = _judgement(s, _symmetric(s), linalg.inflation_within(whole, lower, _limit(s.dtype)))
+    eye = jnp.eye(s.shape[-1], dtype=s.dtype)
+    return Factor(jnp.where((status == Status.OK)[..., None, None], lower, eye), status)
 
 
 class General(NamedTuple):
@@ -234,64 +272,71 @@ def cholesky_factor(lower: Array) -> Factor:
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def _overflow(t: Array, invalid: Array) -> Array:
-    """Linear in t: 0 -> 0, anything else -> NaN, where invalid; 0 elsewhere. So is its transpose."""
-    b = jnp.where(invalid, jnp.finfo(t.dtype).max, 0).astype(t.dtype)
+def uneven(event: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Weights between 1 and 2 for the entries of an event: no two entries of equal size cancel."""
+    return (1 + np.modf(_GOLDEN * np.arange(1, math.prod(event) + 1))[0]).reshape(event).astype(dtype)
+
+
+def nan_unless(ok: Array, t: Array) -> Array:
+    """Linear in t: t where ok; elsewhere 0 -> 0 and anything else -> NaN. So is its transpose.
+
+    A tangent or a cotangent of 0, of an item that a `where` leaves out, so stays 0: 0 * NaN would not.
+    """
+    b = jnp.where(ok, 0, jnp.finfo(t.dtype).max).astype(t.dtype)
 
     def up(t: Array) -> Array:
         return ((t * b) * b) * b
 
     u = up(t)
-    return jnp.where(invalid, up(u - u), 0)
+    return jnp.where(ok, t, up(u - u))
 
 
 def _event_sum(t: Array, event_ndim: int, batch: tuple[int, ...]) -> Array:
-    """A sum over an event's entries, item by item, with uneven weights between 1 and 2: no two entries cancel."""
-    event = t.shape[t.ndim - event_ndim :]
-    weights = 1 + np.modf(_GOLDEN * np.arange(1, math.prod(event) + 1))[0]
-    weighted = t * weights.reshape(event).astype(t.dtype)
+    """A sum over an event's entries, item by item, with uneven weights."""
+    weighted = t * uneven(t.shape[t.ndim - event_ndim :], t.dtype)
     return jnp.broadcast_to(jnp.sum(weighted, axis=tuple(range(-event_ndim, 0))), batch)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _one(event_ndims: tuple[int, ...], batch: tuple[int, ...], *arguments: Array) -> Array:
-    """1 for each item, with finite derivatives of every order that are not 0: what `_overflow` makes NaN of."""
-    del event_ndims
-    return jnp.ones(batch, jnp.result_type(*arguments))
-
-
-def _one_jvp(event_ndims: tuple[int, ...], batch: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
-    one = _one(event_ndims, batch, *primals)
+def trace_of(event_ndims: tuple[int, ...], batch: tuple[int, ...], arguments: tuple, tangents: tuple) -> Array:
+    """A number for each item that moves with every argument, to every order: what `nan_unless` makes NaN of."""
+    one = _one(event_ndims, batch, *arguments)
     sums = [
         _event_sum(t, event_ndim, batch)
         for t, event_ndim in zip(tangents, event_ndims, strict=True)
         if not isinstance(t, SymbolicZero)
     ]
-    return one, one * sum(sums, jnp.zeros_like(one))
+    return one * sum(sums, jnp.zeros_like(one))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _one(event_ndims: tuple[int, ...], batch: tuple[int, ...], *arguments: Array) -> Array:
+    """1 for each item, with finite derivatives of every order that are not 0."""
+    del event_ndims
+    return jnp.ones(batch, jnp.result_type(*arguments))
+
+
+def _one_jvp(event_ndims: tuple[int, ...], batch: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
+    return _one(event_ndims, batch, *primals), trace_of(event_ndims, batch, primals, tangents)
 
 
 _one.defjvp(_one_jvp, symbolic_zeros=True)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _tripwire(event_ndims: tuple[int, ...], invalid: Array, *arguments: Array) -> Array:
-    """0 in value; every derivative with respect to an argument is NaN where invalid and 0 elsewhere, to every order.
+def _tripwire(event_ndims: tuple[int, ...], ok: Array, *arguments: Array) -> Array:
+    """0 in value; every derivative with respect to an argument is NaN where not ok and 0 elsewhere, to every order.
 
     Tangents stay finite until the last step, item by item: a NaN any earlier, in an argument that items share, would
     meet their zeros in a product when the rule is differentiated in reverse.
     """
     del event_ndims
-    return jnp.zeros(invalid.shape, jnp.result_type(*arguments))
+    return jnp.zeros(ok.shape, jnp.result_type(*arguments))
 
 
 def _tripwire_jvp(event_ndims: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    invalid, *arguments = primals
-    one = _one(event_ndims, invalid.shape, *arguments)
-    total = jnp.zeros_like(one)
-    for event_ndim, tangent in zip(event_ndims, tangents[1:], strict=True):
-        if not isinstance(tangent, SymbolicZero):
-            total = total + _event_sum(tangent, event_ndim, invalid.shape)
-    return _tripwire(event_ndims, invalid, *arguments), _overflow(total * one, invalid)
+    ok, *arguments = primals
+    moved = trace_of(event_ndims, ok.shape, tuple(arguments), tangents[1:])
+    return _tripwire(event_ndims, ok, *arguments), nan_unless(ok, jnp.where(ok, 0, moved))
 
 
 _tripwire.defjvp(_tripwire_jvp, symbolic_zeros=True)
@@ -305,9 +350,9 @@ def guard(value: Array, status: Array, *arguments: tuple[Array, int]) -> Array:
     computed from stand-ins that are finite where invalid, so that a cotangent of 0 stays 0 on its way back.
     """
     event = tuple(range(status.ndim, value.ndim))
-    invalid = status != Status.OK
-    wire = _tripwire(tuple(ndim for _, ndim in arguments), invalid, *(array for array, _ in arguments))
-    value = jnp.where(jnp.expand_dims(invalid, event), jnp.nan, value)
+    ok = status == Status.OK
+    wire = _tripwire(tuple(ndim for _, ndim in arguments), ok, *(array for array, _ in arguments))
+    value = jnp.where(jnp.expand_dims(ok, event), value, jnp.nan)
     return value + jnp.expand_dims(wire, event).astype(value.dtype)
 
 

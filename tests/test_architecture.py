@@ -22,7 +22,7 @@ PACKAGE = Path(gdiff.__file__).parent
 # From the ground up: a file imports only from floors below its own.
 FLOORS = (
     {"arrays", "display", "primitives"},
-    {"symmetric", "program"},
+    {"symmetric", "program", "kernels"},
     {"linalg", "tolerance", "layouts"},
     {"validity", "printed"},
     {"statistics", "domains", "blocks", "parameterizations"},

@@ -36,15 +36,17 @@ def test_inverse_is_right_exactly_symmetric_and_knows_the_log_determinant(d):
         assert_close(got.precision, true, bound(cov), np.outer(scale, scale), what=f"cond {condition}")
         assert_close(got.log_det, log_abs_det(cov), bound(cov), what=f"cond {condition}")
         assert np.array_equal(got.precision, got.precision.T)
-        assert got.succeeded
+        variances = np.diag(exact(cov)) * np.diag(true)
+        assert_close(got.inflation, max(variances), bound(cov), what=f"cond {condition}")
 
 
-def test_inverse_of_a_batch_says_which_items_failed():
-    stack = np.stack([np.eye(2), -np.eye(2), np.diag([4.0, 0.25])])
+@pytest.mark.parametrize("d", [2, 6])
+def test_inverse_of_a_batch_says_which_items_failed(d):
+    stack = np.stack([np.eye(d), -np.eye(d), 4 * np.eye(d)])
     got = jax.jit(linalg.inverse)(stack)
-    assert got.succeeded.tolist() == [True, False, True]
-    assert got.precision.tolist() == [np.eye(2).tolist(), np.eye(2).tolist(), np.diag([0.25, 4.0]).tolist()]
-    assert got.log_det.tolist() == [0.0, 0.0, 0.0]
+    assert np.isfinite(got.log_det).tolist() == [True, False, True]
+    assert np.asarray(got.precision)[[0, 2]].tolist() == [np.eye(d).tolist(), (np.eye(d) / 4).tolist()]
+    assert np.asarray(got.inflation)[[0, 2]].tolist() == [1.0, 1.0]
 
 
 def test_inverse_and_solve_differentiate_twice():
@@ -72,6 +74,40 @@ def test_the_derivative_of_solve_in_its_right_hand_side_is_the_inverse():
     p = jax.jit(linalg.inverse)(cov).precision
     jacobian = jax.jit(jax.jacrev(lambda r: linalg.solve(jnp.asarray(cov), p, r)))(np.ones(3))
     np.testing.assert_array_equal(jacobian, p)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_by_halves_inverses_are_those_of_numpy_and_exactly_symmetric(dtype, monkeypatch):
+    monkeypatch.setattr(linalg, "HALVED", 6)
+    rng = np.random.default_rng(5)
+    invert = jax.jit(lambda s: (linalg.inverse(s), linalg.inverse_lower(linalg.cholesky(s))))  # a cache of its own
+    for d in (7, 12, 13):
+        for condition in (1.0, 1e3, 1e5) if dtype == np.float32 else (1.0, 1e6, 1e12):
+            cov = covariance(rng, d, condition, dtype)
+            got, w = invert(cov)
+            assert got.precision.dtype == dtype
+            assert_close(got.precision, inverse(cov), bound(cov, dtype), pair_scale(cov), what=f"cond {condition}")
+            assert np.array_equal(got.precision, got.precision.T)
+            assert np.array_equal(w, np.tril(w))
+
+
+def pair_scale(cov):
+    return np.outer(units(cov), units(cov))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [5, 20, linalg.PROBED + 6])
+def test_inflation_is_within_a_limit_just_as_the_inverse_says(d, dtype):
+    rng = np.random.default_rng(d)
+    decide = jax.jit(lambda s, limit: linalg.inflation_within(s, linalg.cholesky(s), limit))
+    invert = jax.jit(lambda s: linalg.inverse(s).inflation)
+    for condition in (1.0, 1e2, 1e4):
+        cov = covariance(rng, d, condition, dtype)
+        inflation = float(invert(cov))
+        for factor, within in ((0.99, False), (1.01, True), (1e6, True)):
+            limit = np.asarray(inflation * factor, dtype)
+            assert bool(decide(cov, limit)) is within, (condition, factor)
+    assert not bool(decide(-cov, np.asarray(1e30, dtype)))
 
 
 def test_small_products_are_what_they_say():

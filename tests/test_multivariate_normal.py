@@ -9,11 +9,12 @@ import jax.scipy.stats
 import numpy as np
 import pytest
 import scipy.stats
+from jax import export
 
-from gdiff import SufficientStatistics, multivariate_normal
+from gdiff import SufficientStatistics, linalg, multivariate_normal
 from gdiff.multivariate_normal import log_likelihood, logpdf
 from gdiff.tolerance import tolerance
-from tests.oracle import Gaussian, assert_close, bound, covariance, exact, inverse
+from tests.oracle import Gaussian, assert_close, bound, covariance, exact, inverse, units
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -362,12 +363,87 @@ def test_the_precision_gradient_is_half_of_what_is_left_over():
 
 
 def test_repeated_calls_of_one_shape_trace_once(monkeypatch):
-    traced = chex.assert_max_traces(multivariate_normal._from_cov, n=1)
+    traced = chex.assert_max_traces(multivariate_normal._of_shared, n=1)
     monkeypatch.setitem(multivariate_normal._PARAMETERIZED, "cov", traced)
     rng = np.random.default_rng(6)
     x = rng.normal(size=(11, 3))  # a shape that no other test uses
     for _ in range(3):
         logpdf(x, rng.normal(size=3), COV)
+
+
+def test_a_covariance_for_each_observation_traces_once_for_a_shape(monkeypatch):
+    traced = chex.assert_max_traces(multivariate_normal._of_each, n=1)
+    monkeypatch.setattr(multivariate_normal, "_of_each", traced)
+    rng = np.random.default_rng(6)
+    for _ in range(3):
+        logpdf(rng.normal(size=(13, 3)), rng.normal(size=3), np.stack([COV] * 13))  # a shape that no other test uses
+
+
+def products_and_solves(f, *arguments):
+    """How many factorisations, solves and products that give a d x d matrix the jaxpr of f has, outside of `cond`."""
+    names = ("cholesky", "triangular_solve", "dot_general")
+    found = dict.fromkeys(names, 0)
+
+    def walk(jaxpr):
+        for equation in jaxpr.eqns:
+            name, shape = equation.primitive.name, equation.outvars[0].aval.shape
+            if name in names and len(shape) == 2 and min(shape) >= LARGE:
+                found[name] += 1
+            if name == "cond":  # what probes ask for
+                continue
+            for parameter in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "jaxpr")):
+                inside = getattr(parameter, "jaxpr", parameter)
+                if hasattr(inside, "eqns"):
+                    walk(inside)
+
+    walk(jax.make_jaxpr(f)(*arguments).jaxpr)
+    return found
+
+
+LARGE = 70
+
+
+def test_values_form_no_inverse_and_gradients_factorise_once():
+    x, cov = np.ones(LARGE), np.eye(LARGE)
+    rows = np.ones((LARGE + 5, LARGE))
+    for f, data in ((logpdf, x), (logpdf, rows[:5]), (log_likelihood, rows[:5])):
+        assert products_and_solves(f, data, x, cov) == {"cholesky": 1, "triangular_solve": 0, "dot_general": 0}, f
+    value = products_and_solves(log_likelihood, rows, x, cov)
+    assert value == {"cholesky": 1, "triangular_solve": 2, "dot_general": 1}  # C, and L^-1 C L^-T
+    for f, data in ((logpdf, x), (log_likelihood, rows[:5]), (log_likelihood, rows)):
+        assert products_and_solves(jax.value_and_grad(f, (1, 2)), data, x, cov)["cholesky"] == 1, f
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [linalg.UNROLLED, linalg.UNROLLED + 1, linalg.HALVED + 2])
+def test_every_kernel_lowers_for_accelerators(d, dtype):
+    x, cov = np.ones(d, dtype), np.eye(d, dtype=dtype)
+
+    def all_orders(x, cov):
+        def along(t):
+            return logpdf(x, x, cov + t * jnp.eye(d, dtype=dtype))
+
+        return logpdf(x, x, cov), jax.grad(logpdf, (1, 2))(x, x, cov), jax.hessian(along)(jnp.zeros((), dtype))
+
+    assert export.export(jax.jit(all_orders), platforms=["cuda", "tpu"])(x, cov).platforms == ("cuda", "tpu")
+
+
+@pytest.mark.parametrize("d", [2, 3, 6])
+def test_a_covariance_for_each_observation_is_that_of_one_by_one(d):
+    rng = np.random.default_rng(d)
+    covs = np.stack([covariance(rng, d, 1e4) for _ in range(5)])
+    x, mean = rng.normal(size=(5, d)), rng.normal(size=d)
+    value, (gx, gm, gs) = jax.jit(jax.vmap(jax.value_and_grad(logpdf, (0, 1, 2)), (0, None, 0)))(x, mean, covs)
+    summed = jax.jit(jax.grad(lambda *a: jnp.sum(logpdf(*a)), (0, 1, 2)))(x, mean, covs)
+    for i, cov in enumerate(covs):
+        want, limit, scale = Gaussian(x[i][None], mean, cov), bound(cov), units(cov)
+        size = want.terms
+        assert_close(value[i], want.log_likelihood, limit, terms=size.log_likelihood)
+        for mean_gradient, cov_gradient in ((gm[i], gs[i]), (-gx[i], gs[i]), (-summed[0][i], summed[2][i])):
+            assert_close(mean_gradient, want.mean_gradient, limit, scale)
+            assert_close(cov_gradient, want.full_gradient, limit, np.outer(scale, scale), terms=size.full_gradient)
+            assert np.array_equal(cov_gradient, cov_gradient.T)
+    np.testing.assert_allclose(summed[1], np.asarray(gm).sum(0), rtol=1e-9)
 
 
 # Values that are not valid.
