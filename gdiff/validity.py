@@ -312,7 +312,10 @@ def trace_of(event_ndims: tuple[int, ...], batch: tuple[int, ...], arguments: tu
 def _one(event_ndims: tuple[int, ...], batch: tuple[int, ...], *arguments: Array) -> Array:
     """1 for each item, with finite derivatives of every order that are not 0."""
     del event_ndims
-    return jnp.ones(batch, jnp.result_type(*arguments))
+    one = jnp.ones(batch, jnp.result_type(*arguments))
+    for a in arguments:  # a constant would not be batched where its tangent is, which vmap of a rule does not forgive
+        one = jnp.where(jnp.any(a == 0), one, one)
+    return one
 
 
 def _one_jvp(event_ndims: tuple[int, ...], batch: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
@@ -330,7 +333,10 @@ def _tripwire(event_ndims: tuple[int, ...], ok: Array, *arguments: Array) -> Arr
     meet their zeros in a product when the rule is differentiated in reverse.
     """
     del event_ndims
-    return jnp.zeros(ok.shape, jnp.result_type(*arguments))
+    zero = jnp.zeros(ok.shape, jnp.result_type(*arguments))
+    for a in arguments:  # as in `_one`
+        zero = jnp.where(jnp.any(a == 0), zero, zero)
+    return zero
 
 
 def _tripwire_jvp(event_ndims: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple[Array, Array]:

@@ -1,5 +1,6 @@
 """The log-density: values, shapes, derivatives in every nesting, and what becomes of invalid arguments."""
 
+import itertools
 from functools import cache
 
 import chex
@@ -13,7 +14,7 @@ from jax import export
 
 from gdiff import SufficientStatistics, linalg, multivariate_normal
 from gdiff.multivariate_normal import log_likelihood, logpdf
-from gdiff.tolerance import tolerance
+from gdiff.tolerance import agree, tolerance
 from tests.oracle import Gaussian, assert_close, bound, covariance, exact, inverse, units
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
@@ -641,3 +642,20 @@ def test_a_bad_item_that_is_kept_spoils_what_is_shared_and_nothing_else():
     gx, gm = jax.jit(jax.grad(total, (0, 1)))(x, MEAN)
     assert np.isnan(gm).all()
     assert np.isnan(gx).all(axis=1).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("axes", [a for a in itertools.product((0, None), repeat=3) if any(x == 0 for x in a)])
+@pytest.mark.parametrize("inner", [(), (4,)])
+def test_the_gradient_of_a_vmap_over_some_arguments_of_batches_is_that_of_jax(axes, inner):
+    rng = np.random.default_rng(0)
+    lead = [(3,) if axis == 0 else () for axis in axes]
+    root = rng.normal(size=(*lead[2], 2, 2))
+    cov = root @ np.swapaxes(root, -1, -2) + np.eye(2)
+    arguments = (rng.normal(size=(*lead[0], *inner, 2)), rng.normal(size=(*lead[1], 2)), cov)
+    ours, theirs = (
+        jax.grad(lambda *a, f=f: jnp.sum(jax.vmap(f, axes)(*a)), (0, 1, 2))(*arguments)
+        for f in (multivariate_normal.logpdf, jax.scipy.stats.multivariate_normal.logpdf)
+    )
+    for a, b in zip(ours[:2], theirs[:2], strict=True):
+        assert agree(a, b)
+    assert agree(ours[2], (theirs[2] + theirs[2].mT) / 2)
