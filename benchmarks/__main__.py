@@ -1,21 +1,21 @@
-"""`python -m benchmarks [ID ...]`: measure, print the table, write JSON and pictures; `--readme` tells the README."""
+"""`python -m benchmarks [ID ...]`: measure, print the table, write JSON and pictures; `--readme` tells the README.
 
+Every workload runs in a process of its own: no thread, cache or setting of one meets another.
+"""
+
+import argparse
+import importlib
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
 
-# jaxlib 0.10 can deadlock on two cores when a program makes two batched LAPACK calls, as autodiff does: see gdiff.cli.
-os.environ.setdefault("PJRT_NPROC", str(max(16, os.cpu_count() or 1)))
+import jax
 
-import argparse  # noqa: E402
-import importlib  # noqa: E402
-import json  # noqa: E402
-import sys  # noqa: E402
-from pathlib import Path  # noqa: E402
-from time import perf_counter  # noqa: E402
-
-import jax  # noqa: E402
-
-from benchmarks import plots, report  # noqa: E402
-from benchmarks.cases import measure  # noqa: E402
+from benchmarks import plots, report
+from benchmarks.cases import measure
 
 WORKLOADS = {
     "P1": "batch",
@@ -28,30 +28,53 @@ WORKLOADS = {
     "P8": "fisher",
     "mixtures": "mixture",
 }
+# Their peers make two batched LAPACK calls in one program, which can deadlock jaxlib 0.10 on two cores: see gdiff.cli.
+# The others run with the threads that a user gets: more of them make small calls slower, the peer's as well as ours.
+MORE_THREADS = {"P1", "P4", "P5", "P8", "mixtures"}
 README = Path(__file__).parents[1] / "README.md"
 
 
+def run(name: str, options: argparse.Namespace) -> None:
+    """One workload, in a process of its own."""
+    environment = dict(os.environ)
+    if name in MORE_THREADS:
+        environment.setdefault("PJRT_NPROC", str(max(16, os.cpu_count() or 1)))
+    command = ["--here", name, "--results", str(options.results), "--seed", str(options.seed)]
+    subprocess.run([sys.executable, "-m", "benchmarks", *command], env=environment, check=True)
+
+
+def run_here(name: str, options: argparse.Namespace) -> None:
+    """One workload, in this process: its cases, one after the other, and the JSON of them."""
+    jax.config.update("jax_enable_x64", True)
+    start, records = perf_counter(), []
+    for case in importlib.import_module(f"benchmarks.{WORKLOADS[name]}").cases():
+        records.append(measure(case, options.seed))
+        print(report.line(records[-1]), file=sys.stderr, flush=True)
+    options.results.mkdir(parents=True, exist_ok=True)
+    about = report.environment(options.seed) | {"id": name, "seconds": round(perf_counter() - start, 1)}
+    (options.results / f"{name}.json").write_text(json.dumps(about | {"cases": records}, indent=1) + "\n")
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    """Measure what is asked for, and print the table of all results that there are."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("ids", nargs="*", metavar="ID", help=f"{', '.join(WORKLOADS)}; by default all")
     parser.add_argument(
         "--readme", action="store_true", help="write README.md's table from the results, measure nothing"
     )
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="where JSON and pictures go")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if unknown := set(options.ids) - set(WORKLOADS):
         parser.error(f"got {', '.join(sorted(unknown))}, wanted some of {', '.join(WORKLOADS)}")
-    jax.config.update("jax_enable_x64", True)
+    if options.here:
+        for name in options.ids:
+            run_here(name, options)
+        return 0
     if not options.readme:
         for name in options.ids or WORKLOADS:
-            start, records = perf_counter(), []
-            for case in importlib.import_module(f"benchmarks.{WORKLOADS[name]}").cases():
-                records.append(measure(case, options.seed))
-                print(report.line(records[-1]), file=sys.stderr, flush=True)
-            options.results.mkdir(parents=True, exist_ok=True)
-            run = report.environment(options.seed) | {"id": name, "seconds": round(perf_counter() - start, 1)}
-            (options.results / f"{name}.json").write_text(json.dumps(run | {"cases": records}, indent=1) + "\n")
+            run(name, options)
     runs = report.read(options.results)
     print(report.table(runs).text(200))
     print(report.growth(runs).text(200))
