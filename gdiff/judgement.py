@@ -213,11 +213,10 @@ def _together(found: Sequence[Diagnosis], blocks: Sequence[int], truth: Truth) -
     """One diagnosis of several blocks: what is the same is said once."""
     if not found or len(truth.axes) == 1:
         return found[0] if found else None
-    told = [d for d in found if "hair" not in d.evidence] or found
+    pairs = list(zip(found, blocks, strict=True))
+    told = [(d, b) for d, b in pairs if "hair" not in d.evidence] or pairs  # rounding only where it is all
     groups: dict[Any, list[tuple[Diagnosis, int]]] = {}
-    for diagnosis, b in zip(found, blocks, strict=True):
-        if diagnosis not in told:  # rounding, where there is more to say
-            continue
+    for diagnosis, b in told:
         same = diagnosis.evidence.get("ratio", diagnosis.message)
         groups.setdefault((diagnosis.kind, same), []).append((diagnosis, b))
     parts = []
@@ -226,7 +225,7 @@ def _together(found: Sequence[Diagnosis], blocks: Sequence[int], truth: Truth) -
         everywhere = len(group) == len(truth.axes)
         where = "every block" if everywhere else f"with respect to {'; '.join(truth.labels[b] for _, b in group)}"
         parts.append(f"{where}: {message}")
-    return replace(told[0], message=" ".join(parts))
+    return replace(told[0][0], message=" ".join(parts))
 
 
 def case_of(truth: Truth, claimed: Any, *, block: int = 0, convention: str | None = None) -> Case:

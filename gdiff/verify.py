@@ -12,15 +12,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdiff.arguments import Arguments, parameter_names, read_arguments, with_positive_definite
+from gdiff.arguments import parameter_names, read_arguments, with_positive_definite
 from gdiff.claimed import ClaimFunction
 from gdiff.claimed import ClaimValues as ClaimValues
 from gdiff.claimed import read_claim as read_claim
+from gdiff.degenerate import at_degenerate_points, judged_at
 from gdiff.diagnosis import Diagnosis, Kind
 from gdiff.domains import PositiveDefinite
 from gdiff.judgement import Term, judge
 from gdiff.judgement import case_of as case_of
-from gdiff.oracles import Leaves, judging
+from gdiff.oracles import judging
 from gdiff.symmetric.coordinates import check_convention
 from gdiff.tolerance import question
 from gdiff.truth import NotEstablished, Subject, establish
@@ -86,8 +87,8 @@ def _verify(
             reason = reason or error
             continue
         if verdict.holds and degenerate:
-            at = partial(_judged_at, f, claimed, own, order=order, subject=subject, function=function)
-            verdict = _at_degenerate_points(verdict, own, leaves, partial(at, convention=asked, digits=digits))
+            at = partial(judged_at, f, claimed, own, order=order, subject=subject, function=function)
+            verdict = at_degenerate_points(verdict, own, leaves, partial(at, convention=asked, digits=digits))
         if verdict.holds:
             first = tried[0] if tried else None  # what it would be without the hypothesis
             if first is not None and first.kind is Kind.TRANSPOSE:
@@ -110,56 +111,6 @@ def _verify(
         except NotEstablished:
             pass
     return told
-
-
-def _judged_at(
-    f: Callable[..., Any],
-    claimed: Any,
-    arguments: Arguments,
-    leaves: Leaves,
-    *,
-    order: int,
-    subject: Subject,
-    **how: Any,
-) -> Verdict:
-    """The verdict at one point alone."""
-    point = arguments.rebuild(leaves)
-    try:
-        truth = establish(f, [point], order=order, arguments=arguments, subject=subject, fresh=False)
-    except np.linalg.LinAlgError as error:
-        raise NotEstablished(str(error)) from error
-    try:
-        return judge(truth, claimed, explain=False, **how)
-    except np.linalg.LinAlgError:  # the claim inverts what f does not
-        return Verdict("refuted")
-
-
-def _at_degenerate_points(
-    verdict: Verdict, arguments: Arguments, leaves: Leaves, at: Callable[[Leaves], Verdict]
-) -> Verdict:
-    """A verdict that holds at generic points, tried where formulas break: what fails there becomes a hypothesis."""
-    hypotheses, notes, checks, points = list(verdict.hypotheses), list(verdict.notes), verdict.checks, verdict.points
-    for i in arguments.wrt:
-        name, held = arguments.names[i], []
-        for what, value in arguments.domains[i].degenerate(np.shape(leaves[i])).items():
-            try:
-                found = at((*leaves[:i], value, *leaves[i + 1 :]))
-            except NotEstablished:
-                notes.append(f"f is not finite where {name} is {what}.")
-                continue
-            if found.refuted:
-                hypotheses.append(f"{name} not {what}")
-            elif found.inconclusive:
-                notes.append(f"where {name} is {what} there is nothing to judge: {found.explanation}")
-            else:
-                held.append(what)
-                checks, points = checks + found.checks, points + found.points
-        if held:
-            notes.append(f"holds where {name} is {', '.join(held)} too.")
-    status: Any = "holds under hypotheses" if hypotheses else verdict.status
-    return replace(
-        verdict, status=status, hypotheses=tuple(hypotheses), notes=tuple(notes), checks=checks, points=points
-    )
 
 
 def _advised(verdict: Verdict) -> Diagnosis:

@@ -13,6 +13,7 @@ import scipy.stats
 from jax import export
 
 from gdiff import SufficientStatistics, linalg, multivariate_normal
+from gdiff.density_rules import PARAMETERIZED
 from gdiff.multivariate_normal import log_likelihood, logpdf
 from gdiff.tolerance import agree, tolerance
 from tests.oracle import Gaussian, assert_close, bound, covariance, exact, inverse, units
@@ -364,8 +365,8 @@ def test_the_precision_gradient_is_half_of_what_is_left_over():
 
 
 def test_repeated_calls_of_one_shape_trace_once(monkeypatch):
-    traced = chex.assert_max_traces(multivariate_normal._of_shared, n=1)
-    monkeypatch.setitem(multivariate_normal._PARAMETERIZED, "cov", traced)
+    traced = chex.assert_max_traces(PARAMETERIZED["cov"], n=1)
+    monkeypatch.setitem(PARAMETERIZED, "cov", traced)
     rng = np.random.default_rng(6)
     x = rng.normal(size=(11, 3))  # a shape that no other test uses
     for _ in range(3):
@@ -373,8 +374,8 @@ def test_repeated_calls_of_one_shape_trace_once(monkeypatch):
 
 
 def test_a_covariance_for_each_observation_traces_once_for_a_shape(monkeypatch):
-    traced = chex.assert_max_traces(multivariate_normal._of_each, n=1)
-    monkeypatch.setattr(multivariate_normal, "_of_each", traced)
+    traced = chex.assert_max_traces(multivariate_normal.of_each, n=1)
+    monkeypatch.setattr(multivariate_normal, "of_each", traced)
     rng = np.random.default_rng(6)
     for _ in range(3):
         logpdf(rng.normal(size=(13, 3)), rng.normal(size=3), np.stack([COV] * 13))  # a shape that no other test uses
