@@ -47,14 +47,18 @@ class Setting:
         return coefficient * term.compute(self.case.samples[self.point])
 
     def laid_out(self, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """A (first, second) tensor as the claim lays it out: in the argument's shape, or in vech coordinates."""
-        if tensor.size == np.prod(shape, dtype=int):
+        """A (first, second) tensor as the claim lays it out: in the argument's shape, or in vec or vech coordinates."""
+        first, second = self.case.first, self.case.second
+        if self.case.order == 1 or shape == first.shape + second.shape:
             return tensor.reshape(shape)
-        for side, axis in ((0, self.case.first), (1, self.case.second)):
-            if axis.vech_size is not None:
+        for side, axis in ((0, first), (1, second)):
+            if shape[side] == axis.size:
+                order = np.argsort(axis.from_vec())
+            else:
                 rows, columns = lower_indices(axis.shape[-1])
-                tensor = np.take(tensor, rows * axis.shape[-1] + columns, axis=side)
-        return tensor.reshape(shape)
+                order = rows * axis.shape[-1] + columns
+            tensor = np.take(tensor, order, axis=side)
+        return tensor
 
 
 Change = Callable[[np.ndarray, Setting], np.ndarray]
