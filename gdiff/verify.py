@@ -61,6 +61,8 @@ def _verify(
     leaves = arguments.flatten(args)
     subject = Subject(f, arguments, order)
     fresh = callable(claimed) or (isinstance(claimed, tuple) and all(map(callable, claimed)))
+    if degenerate and not fresh:
+        raise ValueError("degenerate=True is for a claimed function: numbers are those of one point.")
     function: ClaimFunction | None = None
     tried: list[Verdict] = []
     reason: Exception | None = None

@@ -416,3 +416,8 @@ def test_a_hessian_over_a_pytree_speaks_of_the_blocks_that_are_wrong_and_not_of_
     )
     assert verdict.kind == "symmetric_part_right"
     assert "rounding" not in verdict.reason
+
+
+def test_numbers_have_no_degenerate_points():
+    with pytest.raises(ValueError, match="numbers are those of one point"):
+        verify_gradient(lambda X: jnp.trace(X.T @ X), 2 * S, S, degenerate=True)
