@@ -55,7 +55,7 @@ def read_arguments(
         if not -len(args) <= a < len(args):
             raise ValueError(f"argnums={argnums}: got {len(args)} arguments, wanted indices below that.")
     chosen = tuple(a % len(args) for a in chosen)
-    given = _by_argument(domains, args, chosen)
+    given = by_argument(domains, args, chosen)
     titles = list(names) if names is not None else parameter_names(f, len(args))
     static: dict[int, Any] = {}
     labels: list[str] = []
@@ -98,7 +98,8 @@ def read_arguments(
     )
 
 
-def _by_argument(domains: Any, args: Sequence[Any], chosen: tuple[int, ...]) -> list[Any]:
+def by_argument(domains: Any, args: Sequence[Any], chosen: tuple[int, ...]) -> list[Any]:
+    """One domain for each argument, None where none was declared: from one, or one for each chosen, or for each."""
     out: list[Any] = [None] * len(args)
     if domains is None:
         return out

@@ -308,14 +308,18 @@ def trace_of(event_ndims: tuple[int, ...], batch: tuple[int, ...], arguments: tu
     return one * sum(sums, jnp.zeros_like(one))
 
 
+def _batched_as(arguments: tuple, constant: Array) -> Array:
+    """The constant, batched where an argument is: vmap of a rule wants of a value what it wants of its tangent."""
+    for a in arguments:
+        constant = jnp.where(jnp.any(a == 0), constant, constant)
+    return constant
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _one(event_ndims: tuple[int, ...], batch: tuple[int, ...], *arguments: Array) -> Array:
     """1 for each item, with finite derivatives of every order that are not 0."""
     del event_ndims
-    one = jnp.ones(batch, jnp.result_type(*arguments))
-    for a in arguments:  # a constant would not be batched where its tangent is, which vmap of a rule does not forgive
-        one = jnp.where(jnp.any(a == 0), one, one)
-    return one
+    return _batched_as(arguments, jnp.ones(batch, jnp.result_type(*arguments)))
 
 
 def _one_jvp(event_ndims: tuple[int, ...], batch: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
@@ -333,10 +337,7 @@ def _tripwire(event_ndims: tuple[int, ...], ok: Array, *arguments: Array) -> Arr
     meet their zeros in a product when the rule is differentiated in reverse.
     """
     del event_ndims
-    zero = jnp.zeros(ok.shape, jnp.result_type(*arguments))
-    for a in arguments:  # as in `_one`
-        zero = jnp.where(jnp.any(a == 0), zero, zero)
-    return zero
+    return _batched_as(arguments, jnp.zeros(ok.shape, jnp.result_type(*arguments)))
 
 
 def _tripwire_jvp(event_ndims: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple[Array, Array]:

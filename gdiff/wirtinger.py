@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdiff.arguments import parameter_names
+from gdiff.arguments import by_argument, parameter_names
 from gdiff.claimed import ClaimValues, read_claim
 from gdiff.diagnosis import Diagnosis, Kind
 from gdiff.domains import Complex, Domain
@@ -58,7 +58,7 @@ class _Parts:
     def __init__(self, args: Sequence[Any], argnums: int | Sequence[int], domains: Any, names: Sequence[str]) -> None:
         refuse_tracers(tuple(args))
         self.chosen = tuple(a % len(args) for a in ((argnums,) if isinstance(argnums, int) else argnums))
-        spaces = self._spaces(domains, len(args))
+        spaces = by_argument(domains, args, self.chosen)
         self.split: list[bool] = []
         self.names: list[str] = []
         self.domains: list[Domain | None] = []
@@ -76,20 +76,6 @@ class _Parts:
             self.domains += [Complex().part(np.shape(argument))] * 2 if split else [space]
             if number in self.chosen:
                 self.argnums += [position, position + 1] if split else [position]
-
-    def _spaces(self, domains: Any, count: int) -> list[Any]:
-        spaces: list[Any] = [None] * count
-        if domains is None or isinstance(domains, Domain):
-            given: Sequence[Any] = [domains] * len(self.chosen)
-        else:
-            given = list(domains)
-        if len(given) == count and not isinstance(domains, Domain) and domains is not None:
-            return list(given)
-        if len(given) != len(self.chosen):
-            raise ValueError(f"domains: got {len(given)}, wanted one for each differentiated argument, or for each.")
-        for a, space in zip(self.chosen, given, strict=True):
-            spaces[a] = space
-        return spaces
 
     def real(self, args: Sequence[Any]) -> list[Any]:
         """The real arrays of the arguments."""

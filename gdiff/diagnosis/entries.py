@@ -170,14 +170,8 @@ def part(case: Case, convention: str | None) -> Diagnosis | None:
     (share,) = multiples
     assert share is not None
     ratio = float(share)
-    if ratio == 0 and np.any(claimed[:, wrong]):
-        return None
-    divisor = np.where(wrong, ratio or 1.0, 1.0).reshape(case.claimed[0].shape)
-    corrected = [c / divisor for c in case.claimed]
-    if ratio == 0:
-        lost = wrong.reshape(divisor.shape)
-        corrected = [np.where(lost, t, c) for c, t in zip(corrected, case.targets(convention), strict=True)]
-    if not case.holds(corrected, convention):
+    wrong_entries = wrong.reshape(case.claimed[0].shape)
+    if not _classes_hold(case, convention, wrong_entries.astype(int), {0: 1.0, 1: ratio}):
         return None
     which = _places(case, np.flatnonzero(wrong))
     kind = Kind.SIGN if ratio == -1 else Kind.MISSING_TERM if ratio == 0 else Kind.FACTOR
@@ -185,7 +179,7 @@ def part(case: Case, convention: str | None) -> Diagnosis | None:
     return Diagnosis(
         kind,
         f"{which} {'is' if wrong.sum() == 1 else 'are'} {how}{in_convention(case, convention)}; the rest is right.",
-        evidence(case, convention, ratio=ratio, entries=np.argwhere(wrong.reshape(divisor.shape)).tolist()),
+        evidence(case, convention, ratio=ratio, entries=np.argwhere(wrong_entries).tolist()),
     )
 
 
