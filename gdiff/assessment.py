@@ -6,32 +6,34 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gdiff.claim import Argument, Claim
+from gdiff.claim import Claim, Hypothesis
 from gdiff.dataset import Dataset
 from gdiff.diagnosis import Diagnosis, Kind
-from gdiff.domains import General, Vector
+from gdiff.domains import Complex
 from gdiff.oracles import Batched, judging
+from gdiff.reduction import problem
 from gdiff.tolerance import question, tolerance
-from gdiff.truth import Truth, establish
+from gdiff.truth import NotEstablished, Truth, establish
 from gdiff.verdict import Verdict
 from gdiff.verify import Term, judge
 
-DIMENSIONS = (1, 2, 3, 5)
+DIMENSIONS = (1, 2, 3)
 _DEFINITENESS_POINTS = 6
+_DRAWS = 8  # points tried until the function is finite at one
+
+
+def sizes(d: int) -> dict[str, int]:
+    """What the named dimensions of arguments are: all different for d > 1, so that a transpose shows."""
+    return {"d": d, "n": d + 2, "m": d + 1, "p": max(1, d - 1), "q": d, "r": d + 1, "k": d * (d + 1) // 2}
 
 
 def draw(claim: Claim, d: int, rng: np.random.Generator, condition: float = 10.0) -> tuple[np.ndarray, ...]:
-    """A point in the claim's domains, `n` a little above d."""
-    sizes = {"d": d, "n": d + 2}
-    return tuple(a.domain.sample(rng, _shape(a, sizes), condition=condition) for a in claim.arguments)
-
-
-def _shape(argument: Argument, sizes: dict[str, int]) -> tuple[int, ...]:
-    return tuple(sizes[s] if isinstance(s, str) else s for s in argument.shape)
+    """A point in the claim's domains, its dimensions those of `sizes`."""
+    named = sizes(d)
+    shapes = [tuple(named[s] if isinstance(s, str) else s for s in a.shape) for a in claim.arguments]
+    return tuple(a.domain.sample(rng, s, condition=condition) for a, s in zip(claim.arguments, shapes, strict=True))
 
 
 def verify_identity(
@@ -60,8 +62,8 @@ class Assessment:
 
     @property
     def as_expected(self) -> bool:
-        """Whether it holds, or is refuted where it is kept for being false."""
-        return self.verdict.refuted if self.entry.expected == "refuted" else self.verdict.holds
+        """Whether its status is the one that it is known to have."""
+        return self.verdict.status == self.entry.expected
 
 
 def assess(
@@ -86,7 +88,7 @@ def assess(
 
 def _subject(entry: Claim) -> Any:
     """What entries must share to share a truth."""
-    return entry.function, entry.wrt, entry.kind, entry.arguments
+    return entry.function, entry.wrt, entry.kind, entry.arguments, entry.dimensions
 
 
 def _assess_group(
@@ -94,21 +96,77 @@ def _assess_group(
 ) -> list[Assessment]:
     """Entries that share function, arguments and order: each point's truth is established once."""
     start = perf_counter()
+    dimensions = group[0].dimensions or dimensions
+    verdicts = _judged(group, seed, data, dtype, dimensions)
+    seconds = (perf_counter() - start) / len(group)
+    out = []
+    for entry, verdict in zip(group, verdicts, strict=True):
+        start = perf_counter()
+        verdict = _with_hypotheses(entry, verdict, seed, dtype, dimensions)
+        out.append(Assessment(entry, verdict, seconds + perf_counter() - start))
+    return out
+
+
+def _judged(
+    group: Sequence[Claim], seed: int, data: Dataset | None, dtype: Any, dimensions: Sequence[int]
+) -> list[Verdict]:
+    """The claims as they stand, at random points of each dimension and at the data."""
     first = group[0]
-    points = [(draw(first, d, np.random.default_rng([seed, d])), True) for d in dimensions]
-    if data is not None and (given := data.arguments(first.arguments)) is not None:
-        points.append((given, False))  # real data is one point
     parts: list[list[Verdict]] = [[] for _ in group]
-    for point, fresh in points:
+    given = data.arguments(first.arguments) if data is not None else None
+    for d in (*dimensions, None) if given is not None else dimensions:
         if first.kind == "negative definite":
+            point = given if d is None else draw(first, d, np.random.default_rng([seed, d]))
             verdicts = [_definite(first, point, seed)] * len(group)
         else:
-            truth = establish_at(first, point, seed, fresh=fresh)
+            truth = establish_at(first, given, seed, fresh=False) if d is None else established(first, d, seed)
             verdicts = [judge_at(entry, truth, dtype) for entry in group]
         for part, verdict in zip(parts, verdicts, strict=True):
             part.append(verdict)
-    seconds = (perf_counter() - start) / len(group)
-    return [Assessment(entry, combine(part), seconds) for entry, part in zip(group, parts, strict=True)]
+    return [combine(part) for part in parts]
+
+
+def established(entry: Claim, d: int, seed: int = 0) -> Truth:
+    """The truth about an entry's derivative at a random point of dimension d, and at others of its shapes."""
+    rng = np.random.default_rng([seed, d])
+    for attempt in range(_DRAWS):
+        try:
+            return establish_at(entry, draw(entry, d, rng), seed)
+        except NotEstablished:  # the logarithm of a negative determinant, say
+            if attempt + 1 == _DRAWS:
+                raise
+    raise AssertionError
+
+
+def _with_hypotheses(entry: Claim, verdict: Verdict, seed: int, dtype: Any, dimensions: Sequence[int]) -> Verdict:
+    """The status of a claim once the hypotheses that it leaves unsaid were tried, each in the largest dimensions."""
+    largest = sorted(dimensions)[-2:]
+
+    def under(hypothesis: Hypothesis) -> Verdict:
+        return _judged([entry.under(hypothesis)], seed, None, dtype, largest)[0]
+
+    if verdict.refuted:
+        return replace(verdict, hypotheses=tuple(h.text for h in entry.holds_if if under(h).holds))
+    if not verdict.holds:
+        return verdict
+    missing = tuple(h.text for h in entry.fails_unless if _fails(lambda h=h: under(h)))
+    if missing:
+        return replace(verdict, status="holds under hypotheses", hypotheses=missing)
+    symmetric = any(entry.arguments[i].domain.is_symmetric for i in entry.wrt)
+    derivative = entry.kind in ("gradient", "hessian", "jacobian")
+    if derivative and symmetric and entry.convention is None and verdict.convention in ("full", "symmetric"):
+        return replace(verdict, status="convention dependent")
+    return verdict
+
+
+def _fails(judged: Callable[[], Verdict]) -> bool:
+    """Whether a claim is wrong there, or cannot be said: its shapes do not fit."""
+    try:
+        return judged().refuted
+    except NotEstablished:
+        return False  # there is no derivative to be wrong about
+    except (TypeError, ValueError):
+        return True
 
 
 def establish_at(
@@ -120,49 +178,45 @@ def establish_at(
     fresh: bool = True,
 ) -> Truth:
     """The truth about an entry's derivative at one point, at `others`, and, if `fresh`, at drawn ones of its shapes."""
-    domains = tuple(a.domain for a in entry.arguments)
-    names = [a.name for a in entry.arguments]
-    if entry.kind != "value":
-        wrt = entry.wrt[0] if len(entry.wrt) == 1 else entry.wrt
-        return establish(
-            entry.function,
-            [point, *others],
-            argnums=wrt,
-            domains=domains,
-            order=entry.order,
-            seed=seed,
-            names=names,
-            fresh=fresh,
-        )
-    # A value F is the gradient of <w, F> in w.
-    with judging():
-        shape = jax.eval_shape(entry.function, *point).shape
-    weight = np.ones(shape)
+    own = problem(entry, point)
     return establish(
-        lambda w, *args: jnp.sum(w * entry.function(*args)),
-        [(weight, *p) for p in (point, *others)],
-        domains=(General() if len(shape) > 1 else Vector(), *domains),
+        own.function,
+        [own.point(p) for p in (point, *others)],
+        argnums=own.wrt[0] if len(own.wrt) == 1 else own.wrt,
+        domains=own.domains,
+        order=own.order,
         seed=seed,
-        names=["w", *names],
+        names=own.names,
         fresh=fresh,
     )
 
 
-def claimed_by(entry: Claim, dtype: Any = np.float64) -> Callable[..., Any]:
+def claimed_by(entry: Claim, truth: Truth, dtype: Any = np.float64) -> Callable[..., Any]:
     """The entry's derivative as a claim about what `establish_at` established, its arithmetic in `dtype`."""
-    assert entry.derivative is not None
-    derivative = entry.derivative
+    return problem(entry, _as_given(entry, truth), dtype).derivative
 
-    def claimed(*args: Any) -> Any:
-        return derivative(*(jnp.asarray(a).astype(dtype) for a in args))
 
-    return (lambda _, *args: claimed(*args)) if entry.kind == "value" else claimed
+def _as_given(entry: Claim, truth: Truth) -> tuple[np.ndarray, ...]:
+    """The first point of a truth, as arguments of the entry."""
+    leaves = truth.points[0].leaves
+    leaves = leaves[1:] if entry.kind == "value" else leaves
+    if not any(isinstance(a.domain, Complex) for a in entry.arguments):
+        return tuple(leaves)
+    rest = iter(leaves)
+    return tuple(next(rest) + 1j * next(rest) if isinstance(a.domain, Complex) else next(rest) for a in entry.arguments)
+
+
+def convention_asked(entry: Claim, truth: Truth) -> str | None:
+    """The convention to judge an entry in: its own; "full" where a reduction made symmetric arguments of others."""
+    if truth.conventions == (None,):
+        return None
+    return problem(entry, _as_given(entry, truth)).convention
 
 
 def judge_at(entry: Claim, truth: Truth, dtype: Any = np.float64) -> Verdict:
     """The entry's own derivative held against a truth about it."""
-    asked = entry.convention if truth.conventions != (None,) else None
-    return judge(truth, claimed_by(entry, dtype), convention=asked, terms=_terms(entry))
+    claimed = claimed_by(entry, truth, dtype)
+    return judge(truth, claimed, convention=convention_asked(entry, truth), terms=_terms(entry))
 
 
 def _terms(entry: Claim) -> list[Term]:
@@ -210,7 +264,7 @@ def _definite(entry: Claim, point: Sequence[np.ndarray], seed: int) -> Verdict:
     )
 
 
-_RANK = ("refuted", "inconclusive", "holds under hypotheses", "holds")
+_RANK = ("refuted", "inconclusive", "convention dependent", "holds under hypotheses", "holds")
 
 
 def combine(verdicts: Iterable[Verdict]) -> Verdict:
@@ -220,7 +274,7 @@ def combine(verdicts: Iterable[Verdict]) -> Verdict:
         raise ValueError("combine: got no verdicts; zero checks are never a pass.")
     # of those refuted, one that has a name for the mistake; and a large one, since at d = 1 many mistakes look alike
     worst = min(parts, key=lambda v: (_RANK.index(v.status), v.kind is Kind.UNKNOWN, -v.checks))
-    told = [v.convention for v in parts if v.convention not in (None, "either")]
+    told = list(dict.fromkeys(v.convention for v in parts if v.convention not in (None, "either")))
     errors: dict[str, float] = {}
     for part in parts:
         for oracle, error in part.max_error.items():

@@ -1,13 +1,13 @@
 """The frozen record of an identity: this expression is that derivative, on these domains, says this source."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gdiff.domains import Domain
-from gdiff.symmetric.coordinates import Convention
 
-Kind = Literal["gradient", "hessian", "value", "negative definite"]
+Kind = Literal["gradient", "hessian", "jacobian", "differential", "value", "negative definite"]
+Standing = Literal["holds", "holds under hypotheses", "convention dependent", "refuted"]
 Role = Literal["observation", "sample", "mean", "covariance", "factor", "precision", "scatter"]
 
 
@@ -22,6 +22,19 @@ class Argument:
     domain: Domain
     shape: tuple[str | int, ...]
     role: Role | None = None
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A hypothesis that a statement leaves unsaid, and arguments that decide it, in place of those of the same names.
+
+    Of a claim's `holds_if` they meet the hypothesis; of its `fails_unless` they do not, and the statement admits them.
+    `convention` is the one to read the claim in, where that is the hypothesis.
+    """
+
+    text: str
+    arguments: tuple[Argument, ...] = ()
+    convention: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,11 +57,21 @@ class Claim:
     - "gradient", "hessian": `derivative(*arguments)` is that derivative of the scalar `function` with respect to the
       arguments `wrt`, in `convention` (None where nothing is symmetric). `function` is written without gdiff's closed
       forms, with entries free, so that autodiff and differences of it are independent of `derivative`.
+    - "jacobian": the same of a function of any shape; indices of the output first, then those of the argument.
+    - "differential": `derivative(*arguments, *tangents)` is the differential of `function` for tangents of `wrt`.
     - "value": both functions return the same array.
     - "negative definite": `function(*arguments)` is negative definite; `derivative` is not used.
 
-    `expected` is "refuted" for a claim that is kept because it is false as stated. `terms` are those of `derivative`
-    that a diagnosis may name, each a text and a NumPy function of the arguments; most are found without.
+    With a complex argument `convention` is one of those of `gdiff.wirtinger`, or None where the function is
+    holomorphic; `derivative` of another complex function returns the pair (dF/dZ, dF/dZ*).
+
+    `hypotheses` are those that the source states, and the arguments' domains say the same. What it leaves unsaid is in
+    `holds_if` (tried where the claim fails) and in `fails_unless` (tried where it holds): the status of the claim comes
+    of what was tried. `expected` is the status that a source's formula is known to have; a run in which it comes out
+    otherwise fails. `instead` is the name of the entry that is right where this one is not. `terms` are those of
+    `derivative` that a diagnosis may name, each a text and a NumPy function of the arguments; most are found without.
+    `text` is the function and its derivative as gdiff reads them, for claims that are written so. `dimensions` are the
+    sizes d that a claim is judged in, where not all will do.
     """
 
     name: str
@@ -60,17 +83,30 @@ class Claim:
     wrt: tuple[int, ...]
     source: Source
     kind: Kind = "gradient"
-    convention: Convention | None = None
+    convention: str | None = None
     hypotheses: tuple[str, ...] = ()
-    expected: Literal["holds", "refuted"] = "holds"
+    holds_if: tuple[Hypothesis, ...] = ()
+    fails_unless: tuple[Hypothesis, ...] = ()
+    expected: Standing = "holds"
+    instead: str = ""
     terms: tuple[tuple[str, Callable[..., Any]], ...] = ()
     note: str = ""
+    text: tuple[str, str] | None = None
+    dimensions: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind != "negative definite" and self.derivative is None:
             raise ValueError(f"{self.name}: a claim of kind {self.kind!r} needs a derivative.")
-        if self.kind in ("gradient", "hessian") and not self.wrt:
+        if self.kind not in ("value", "negative definite") and not self.wrt:
             raise ValueError(f"{self.name}: a claim of kind {self.kind!r} needs wrt, the positions of its arguments.")
+        names = [a.name for a in self.arguments]
+        for hypothesis in (*self.holds_if, *self.fails_unless):
+            unknown = [a.name for a in hypothesis.arguments if a.name not in names]
+            if unknown:
+                raise ValueError(
+                    f"{self.name}: the hypothesis {hypothesis.text!r} is about {', '.join(unknown)}; the arguments are "
+                    f"{', '.join(names)}."
+                )
 
     @property
     def equations(self) -> tuple[int, ...]:
@@ -84,5 +120,13 @@ class Claim:
 
     @property
     def order(self) -> int:
-        """0 for a value, 1 for a gradient, 2 for a Hessian or its definiteness."""
-        return {"value": 0, "gradient": 1, "hessian": 2, "negative definite": 2}[self.kind]
+        """0 for a value, 1 for a first derivative, 2 for a Hessian or its definiteness."""
+        return {"value": 0, "hessian": 2, "negative definite": 2}.get(self.kind, 1)
+
+    def under(self, hypothesis: Hypothesis) -> "Claim":
+        """The same formula for the arguments, and in the convention, of a hypothesis."""
+        own = {a.name: a for a in hypothesis.arguments}
+        arguments = tuple(own.get(a.name, a) for a in self.arguments)
+        return replace(
+            self, arguments=arguments, convention=hypothesis.convention or self.convention, holds_if=(), fails_unless=()
+        )

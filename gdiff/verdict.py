@@ -14,7 +14,7 @@ from gdiff.display import Table, matrix_html, number
 
 _RIGHT = re.compile(r"^right(, in the \w+ convention)?[;:,] ")  # how an explanation begins that stands alone
 
-Status = Literal["holds", "holds under hypotheses", "refuted", "inconclusive"]
+Status = Literal["holds", "holds under hypotheses", "convention dependent", "refuted", "inconclusive"]
 
 
 class Refuted(AssertionError):
@@ -47,7 +47,7 @@ class Verdict:
     @property
     def holds(self) -> bool:
         """True if the claim holds, with or without further hypotheses; False when inconclusive."""
-        return self.checks > 0 and self.status in ("holds", "holds under hypotheses")
+        return self.checks > 0 and self.status in ("holds", "holds under hypotheses", "convention dependent")
 
     def __bool__(self) -> bool:
         return self.holds

@@ -73,7 +73,8 @@ class _Parts:
             self.split.append(split)
             position = len(self.names)
             self.names += [f"Re {name}", f"Im {name}"] if split else [name]
-            self.domains += [Complex().part(np.shape(argument))] * 2 if split else [space]
+            own = space if isinstance(space, Complex) else Complex()
+            self.domains += list(own.parts(np.shape(argument))) if split else [space]
             if number in self.chosen:
                 self.argnums += [position, position + 1] if split else [position]
 
@@ -92,6 +93,25 @@ class _Parts:
     def scales(self, convention: str) -> list[float]:
         """By block, what makes the real derivative of the parts of a claim in that convention."""
         return [s for a in self.chosen for s in (_FROM[convention] if self.split[a] else (1.0,))]
+
+
+def derivative_in_parts(derivative: Any, convention: str) -> tuple[Any, Any]:
+    """(df/dRe Z, df/dIm Z) of a real f, from its derivative in one of CONVENTIONS."""
+    if convention not in CONVENTIONS:
+        raise ValueError(f"convention: got {convention!r}, wanted one of {', '.join(map(repr, CONVENTIONS))}.")
+    along_re, along_im = _FROM[convention]
+    return along_re * jnp.real(derivative), along_im * jnp.imag(derivative)
+
+
+def pair_in_parts(derivatives: Any) -> tuple[Any, Any]:
+    """(dF/dRe Z, dF/dIm Z) of a complex F as real arrays, parts of F first, from dF/dZ alone or with dF/dZ*.
+
+    dF/dRe Z = W + V and dF/dIm Z = i (W - V), W = dF/dZ and V = dF/dZ*.
+    """
+    pair = derivatives if isinstance(derivatives, tuple) else (derivatives, jnp.zeros_like(jnp.asarray(derivatives)))
+    w, v = map(jnp.asarray, pair)
+    re, im = (jnp.stack([jnp.real(a), jnp.imag(a)]) for a in (w + v, 1j * (w - v)))
+    return re, im
 
 
 def _returns(f: Callable[..., Any], args: Sequence[Any], parts: _Parts, seed: int) -> str:
@@ -221,22 +241,16 @@ def _of_complex(truth: Truth, parts: _Parts, claimed: Any) -> Verdict:
         raise ValueError("argnums: f is complex; wanted one complex argument.")
     pair = isinstance(claimed, tuple)
 
-    def blocks(out: Any) -> tuple[Any, Any]:
-        """dF/dRe Z = W + V and dF/dIm Z = i (W - V), W = dF/dZ and V = dF/dZ*, as real arrays."""
-        w, v = (jnp.asarray(x) for x in (out if isinstance(out, tuple) else (out, jnp.zeros_like(jnp.asarray(out)))))
-        along = (w + v, 1j * (w - v))
-        return tuple(jnp.stack([jnp.real(a), jnp.imag(a)]) for a in along)  # type: ignore[return-value]
-
     def conjugated(out: Any) -> Any:
         return jax.tree.map(jnp.conj, out)
 
     def evaluate(change: Callable[[Any], Any]) -> Any:
         if pair and all(map(callable, claimed)):
-            return lambda *real: blocks(change(tuple(c(*parts.rebuild(real)) for c in claimed)))
+            return lambda *real: pair_in_parts(change(tuple(c(*parts.rebuild(real)) for c in claimed)))
         if callable(claimed):
-            return lambda *real: blocks(change(claimed(*parts.rebuild(real))))
+            return lambda *real: pair_in_parts(change(claimed(*parts.rebuild(real))))
         with judging():
-            return tuple(np.asarray(b) for b in blocks(change(claimed)))
+            return tuple(np.asarray(b) for b in pair_in_parts(change(claimed)))
 
     verdict = judge(truth, evaluate(lambda out: out))
     if verdict.holds:

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from gdiff.assessment import assess, claimed_by, combine, draw, establish_at, judge_at, verify_identity
+from gdiff.assessment import (
+    assess,
+    claimed_by,
+    combine,
+    convention_asked,
+    established,
+    judge_at,
+    verify_identity,
+)
 from gdiff.closed_form import score
 from gdiff.dataset import penguins
 from gdiff.lookup import Catalogue, catalogue
@@ -26,17 +34,18 @@ def test_every_entry_is_as_expected_on_random_points_and_on_real_data():
 
 @pytest.mark.parametrize("entry", DERIVATIVES, ids=_ids(DERIVATIVES))
 def test_every_mutant_of_an_entry_is_refuted_or_equal_to_it(entry):
-    truth = establish_at(entry, draw(entry, 3, np.random.default_rng(5)))
-    values = read_claim(truth, claimed_by(entry))
-    convention = entry.convention if truth.conventions != (None,) else None
-    outcomes = [(t.outcome, t.mutant) for t in trials(truth, values, convention=convention)]
+    truth = established(entry, max(entry.dimensions or (3,)), seed=5)
+    values = read_claim(truth, claimed_by(entry, truth))
+    outcomes = [
+        (t.outcome, t.mutant) for t in trials(truth, values, convention=convention_asked(entry, truth), explain=False)
+    ]
     assert len([o for o, _ in outcomes if o in ("named", "misnamed")]) >= 5
     assert not [m for o, m in outcomes if o in ("missed", "inconclusive")]
 
 
 def test_a_wrong_closed_form_is_named_with_the_kind_of_mistake():
     entry = catalogue["log_density/full"]
-    truth = establish_at(entry, draw(entry, 3, np.random.default_rng(0)))
+    truth = established(entry, 3)
     kinds = {}
     for name, wrong in {
         "sign": lambda x, m, s: -score(x, m, s).cov,
@@ -59,7 +68,7 @@ def test_float32_claims_are_judged_at_their_own_precision():
 
 def test_combine_takes_the_worst_and_refuses_nothing():
     entry = catalogue["log_det/full"]
-    truth = establish_at(entry, draw(entry, 2, np.random.default_rng(0)))
+    truth = established(entry, 2)
     good, bad = judge_at(entry, truth), judge_at(entry, truth, np.float64)
     both = combine([good, bad])
     assert both.holds

@@ -20,7 +20,7 @@ from gdiff.derivation.tree import (
     Sum,
     Symbol,
 )
-from gdiff.derivation.vocabulary import GREEK_COMMANDS
+from gdiff.derivation.vocabulary import GREEK_COMMANDS, differential_of
 
 # How tightly the printed text of a node binds.
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
@@ -52,6 +52,11 @@ def to_text(node: Node) -> str:
 def to_latex(node: Node) -> str:
     r"""Print as LaTeX: `-\frac{1}{2} \Sigma^{-1} + \frac{1}{2} \Sigma^{-1} x x^\top \Sigma^{-1}`."""
     return _Latex().print(node)
+
+
+def to_typeset(node: Node) -> str:
+    r"""Print as a book has it, \frac{x x^\top}{c} and \mathrm{d}X: to look at, where `to_latex` is to be read again."""
+    return _Typeset().print(node)
 
 
 def number_text(value: Fraction) -> str:
@@ -227,6 +232,23 @@ class _Latex(_Text):
         if not arguments:
             return command, _ATOM
         return command + self.brackets(", ".join(self.print(argument) for argument in arguments)), _ATOM
+
+
+class _Typeset(_Latex):
+    def name(self, name: str) -> str:
+        stepped = None if name in GREEK_COMMANDS else differential_of(name)
+        return rf"\mathrm{{d}}{self.name(stepped)}" if stepped else super().name(name)
+
+    def product(self, node: Product) -> tuple[str, int]:
+        """Print a product; one that ends in the reciprocal of a scalar as a fraction."""
+        *front, last = node.factors
+        if not _is_reciprocal(last) or any(map(_is_reciprocal, front)):
+            return super().product(node)
+        assert isinstance(last, Power)
+        above = front[0] if len(front) == 1 else Product(tuple(front))
+        text = self.print(above)
+        sign = "-" if text.startswith("-") else ""
+        return rf"{sign}\frac{{{text[len(sign):]}}}{{{self.print(last.base)}}}", _SUM if sign else _PRODUCT
 
 
 def _is_reciprocal(node: Node) -> bool:

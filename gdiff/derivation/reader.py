@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gdiff.derivation.errors import ReadError
 from gdiff.derivation.grammar import Syntax, out_of_bounds, read
-from gdiff.derivation.printer import shape_text, size_text, to_latex, to_text
+from gdiff.derivation.printer import shape_text, size_text, to_latex, to_text, to_typeset
 from gdiff.derivation.shapes import infer
 from gdiff.derivation.tree import (
     SCALAR,
@@ -79,6 +79,14 @@ class Expression:
         \log\left|\Sigma\right| + x^\top \Sigma^{-1} x
         """
         return to_latex(self.node)
+
+    def typeset(self) -> str:
+        r"""Print as a book has it.
+
+        >>> print(parse("inv(S)*x/(x'*inv(S)*x)").typeset())
+        \frac{S^{-1} x}{x^\top S^{-1} x}
+        """
+        return to_typeset(self.node)
 
     @property
     def symbols(self) -> tuple[str, ...]:

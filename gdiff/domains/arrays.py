@@ -99,3 +99,20 @@ class General(Domain):
             rotation = np.eye(n)[:, ::-1] * np.where(np.arange(n) % 2, -1.0, 1.0)
             out |= square_points(n) | {"orthogonal": rotation}
         return out
+
+
+@dataclass(frozen=True)
+class Singular(General):
+    """Matrices one short of full rank; every direction is one to step in."""
+
+    def sample(self, rng, shape, *, condition=10.0, scale=1.0):
+        """As General, the last singular value zero."""
+        out = super().sample(rng, shape, condition=condition, scale=scale)
+        u, s, vt = np.linalg.svd(out, full_matrices=False)
+        s[..., -1:] = 0.0
+        return (u * s[..., None, :]) @ vt
+
+    def tangent_basis(self, point):
+        """One direction an entry, as long as the entry."""
+        point = np.asarray(point, dtype=float)
+        return entry_basis(point, entry_scales(point))

@@ -1,4 +1,4 @@
-"""Symmetric matrices: any, positive definite, correlations."""
+"""Symmetric matrices: any, positive definite, correlations; and skew ones."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -168,3 +168,62 @@ class Correlation(PositiveDefinite):
         """Positive definite, with a unit diagonal up to rounding."""
         diagonal = np.diagonal(np.asarray(array), axis1=-2, axis2=-1) if np.ndim(array) >= 2 else np.zeros(1)
         return bool(np.all(np.abs(diagonal - 1) <= np.sqrt(np.finfo(float).eps))) and super().contains(array)
+
+
+@dataclass(frozen=True)
+class RepeatedSpectrum(PositiveDefinite):
+    """Positive definite matrices whose two smallest eigenvalues are equal; for d = 1 any."""
+
+    def _sample(self, rng, shape, condition, scale, signs):
+        del signs
+        d = square(shape, type(self).__name__)
+        out = np.empty(shape)
+        for index in np.ndindex(*shape[:-2]):
+            s = np.sort(spectrum(rng, d, condition)) if d else np.zeros(0)
+            s[1:2] = s[:1]
+            q = orthogonal(rng, d) if d else np.zeros((0, 0))
+            m = scale * (q * s) @ q.T
+            out[index] = m / 2 + m.T / 2
+        return out
+
+
+@dataclass(frozen=True)
+class Skew(Domain):
+    """Skew-symmetric matrices (d, d): A' = -A."""
+
+    def sample(self, rng, shape, *, condition=10.0, scale=1.0):  # noqa: ARG002 - odd ones are singular
+        """(Z - Z')/2, Z of standard normal entries times scale."""
+        square(shape, type(self).__name__)
+        return self.project(scale * rng.normal(size=shape))
+
+    def _pairs(self, point, sign):
+        point = np.asarray(point, dtype=float)
+        d = square(point.shape, type(self).__name__)
+        size = float(np.sqrt(np.mean(point**2))) if point.size and np.any(point) else 1.0
+        units = [unit((d, d), (i, j)) + sign * unit((d, d), (j, i)) for j in range(d) for i in range(j + 1, d)]
+        if sign > 0:
+            units += [unit((d, d), (i, i)) for i in range(d)]
+        return size * stack(units, (d, d))
+
+    def tangent_basis(self, point):
+        """One direction a pair i > j."""
+        return self._pairs(point, -1.0)
+
+    def normal_basis(self, point):
+        """The symmetric matrices."""
+        return self._pairs(point, 1.0)
+
+    def project(self, array):
+        """(G - G')/2."""
+        array = np.asarray(array, dtype=float)
+        return array / 2 - np.swapaxes(array, -1, -2) / 2
+
+    def contains(self, array):
+        """Finite, and skew up to rounding."""
+        array = np.asarray(array, dtype=float)
+        return super().contains(array) and bool(
+            np.all(
+                np.abs(array + np.swapaxes(array, -1, -2))
+                <= np.sqrt(np.finfo(float).eps) * np.max(np.abs(array), initial=0.0)
+            )
+        )

@@ -20,6 +20,11 @@ def cookbook(*equations: int) -> Source:
     return Source("cookbook", "Petersen and Pedersen, The Matrix Cookbook", "2012-11-15", equations)
 
 
+def beyond(*numbers: int) -> Source:
+    """Closed forms beyond the Cookbook, B01 to B73: what users of Gaussian models need and its list does not have."""
+    return Source("beyond", "Closed forms beyond the Cookbook", "", numbers)
+
+
 def covariance_note(*equations: int) -> Source:
     """Differentiation of functions of covariance matrices."""
     return Source("covariance-note", "Differentiation of functions of covariance matrices", "", equations)
