@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gdiff.verify import verify_gradient as verify_gradient
     from gdiff.verify import verify_hessian as verify_hessian
     from gdiff.verify import verify_jacobian as verify_jacobian
+    from gdiff.written import identity as identity
 
 _MODULES = ("closed_form", "domains", "multivariate_normal", "symmetric", "testing")
 _NAMES = {
@@ -33,6 +34,7 @@ _NAMES = {
     "verify_hessian": "verify",
     "verify_jacobian": "verify",
     "verify_identity": "assessment",
+    "identity": "written",
 }
 __all__ = [*_MODULES, *_NAMES]
 

@@ -19,7 +19,7 @@ from gdiff.truth import NotEstablished, Truth, establish
 from gdiff.verdict import Verdict
 from gdiff.verify import Term, judge
 
-DIMENSIONS = (1, 2, 3)
+DIMENSIONS = (1, 3)  # 1 tells a mistake of sign from one of convention: for symmetric arguments
 _DEFINITENESS_POINTS = 6
 _DRAWS = 8  # points tried until the function is finite at one
 
@@ -27,6 +27,11 @@ _DRAWS = 8  # points tried until the function is finite at one
 def sizes(d: int) -> dict[str, int]:
     """What the named dimensions of arguments are: all different for d > 1, so that a transpose shows."""
     return {"d": d, "n": d + 2, "m": d + 1, "p": max(1, d - 1), "q": d, "r": d + 1, "k": d * (d + 1) // 2}
+
+
+def dimensions_of(claim: Claim) -> tuple[int, ...]:
+    """The dimensions that a claim is judged in by default: d = 1 too where a differentiated argument is symmetric."""
+    return DIMENSIONS if any(claim.arguments[i].domain.is_symmetric for i in claim.wrt) else DIMENSIONS[-1:]
 
 
 def draw(claim: Claim, d: int, rng: np.random.Generator, condition: float = 10.0) -> tuple[np.ndarray, ...]:
@@ -42,9 +47,11 @@ def verify_identity(
     *,
     data: Dataset | None = None,
     dtype: Any = np.float64,
-    dimensions: Sequence[int] = DIMENSIONS,
+    dimensions: Sequence[int] | None = None,
 ) -> Verdict:
     """Judge one entry of the catalogue: at random points of each dimension d, and on data where one is given.
+
+    `dimensions` is by default the entry's own, else that of `dimensions_of`.
 
     `dtype` is the one in which the claim runs; the oracles run in float64. The verdict is that of `verify_gradient`,
     the worst over all dimensions; a convention that only d > 1 can tell is the one that d > 1 told.
@@ -72,31 +79,31 @@ def assess(
     *,
     data: Dataset | None = None,
     dtype: Any = np.float64,
-    dimensions: Sequence[int] = DIMENSIONS,
+    dimensions: Sequence[int] | None = None,
 ) -> Iterator[Assessment]:
     """Judge many entries, in order, as each is done. Entries about one derivative of one function share its truth."""
     groups: dict[Any, list[Claim]] = {}
     for entry in entries:
-        groups.setdefault(_subject(entry), []).append(entry)
+        groups.setdefault(subject(entry), []).append(entry)
     done: dict[str, Assessment] = {}
     for entry in entries:
         if entry.name not in done:
-            group = groups[_subject(entry)]
+            group = groups[subject(entry)]
             done |= {a.entry.name: a for a in _assess_group(group, seed, data, dtype, dimensions)}
         yield done[entry.name]
 
 
-def _subject(entry: Claim) -> Any:
+def subject(entry: Claim) -> Any:
     """What entries must share to share a truth."""
     return entry.function, entry.wrt, entry.kind, entry.arguments, entry.dimensions
 
 
 def _assess_group(
-    group: Sequence[Claim], seed: int, data: Dataset | None, dtype: Any, dimensions: Sequence[int]
+    group: Sequence[Claim], seed: int, data: Dataset | None, dtype: Any, dimensions: Sequence[int] | None
 ) -> list[Assessment]:
     """Entries that share function, arguments and order: each point's truth is established once."""
     start = perf_counter()
-    dimensions = group[0].dimensions or dimensions
+    dimensions = group[0].dimensions or dimensions or dimensions_of(group[0])
     verdicts = _judged(group, seed, data, dtype, dimensions)
     seconds = (perf_counter() - start) / len(group)
     out = []
@@ -114,24 +121,25 @@ def _judged(
     first = group[0]
     parts: list[list[Verdict]] = [[] for _ in group]
     given = data.arguments(first.arguments) if data is not None else None
-    for d in (*dimensions, None) if given is not None else dimensions:
-        if first.kind == "negative definite":
-            point = given if d is None else draw(first, d, np.random.default_rng([seed, d]))
-            verdicts = [_definite(first, point, seed)] * len(group)
-        else:
-            truth = establish_at(first, given, seed, fresh=False) if d is None else established(first, d, seed)
-            verdicts = [judge_at(entry, truth, dtype) for entry in group]
-        for part, verdict in zip(parts, verdicts, strict=True):
-            part.append(verdict)
+
+    if first.kind == "negative definite":
+        points = [draw(first, d, np.random.default_rng([seed, d])) for d in dimensions]
+        points += [given] if given is not None else []
+        return [combine([_definite(first, point, seed) for point in points])] * len(group)
+    truths = [established(first, d, seed, briefly=d < max(dimensions)) for d in dimensions]  # in the largest, by all
+    truths += [establish_at(first, given, seed, fresh=False)] if given is not None else []  # real data is one point
+    for truth in truths:
+        for entry, part in zip(group, parts, strict=True):
+            part.append(judge_at(entry, truth, dtype))
     return [combine(part) for part in parts]
 
 
-def established(entry: Claim, d: int, seed: int = 0) -> Truth:
+def established(entry: Claim, d: int, seed: int = 0, briefly: bool = False) -> Truth:
     """The truth about an entry's derivative at a random point of dimension d, and at others of its shapes."""
     rng = np.random.default_rng([seed, d])
     for attempt in range(_DRAWS):
         try:
-            return establish_at(entry, draw(entry, d, rng), seed)
+            return establish_at(entry, draw(entry, d, rng), seed, briefly=briefly)
         except NotEstablished:  # the logarithm of a negative determinant, say
             if attempt + 1 == _DRAWS:
                 raise
@@ -149,7 +157,7 @@ def _with_hypotheses(entry: Claim, verdict: Verdict, seed: int, dtype: Any, dime
         return replace(verdict, hypotheses=tuple(h.text for h in entry.holds_if if under(h).holds))
     if not verdict.holds:
         return verdict
-    missing = tuple(h.text for h in entry.fails_unless if _fails(lambda h=h: under(h)))
+    missing = tuple(h.text for h in entry.fails_unless if _fails(under, h))
     if missing:
         return replace(verdict, status="holds under hypotheses", hypotheses=missing)
     symmetric = any(entry.arguments[i].domain.is_symmetric for i in entry.wrt)
@@ -159,10 +167,10 @@ def _with_hypotheses(entry: Claim, verdict: Verdict, seed: int, dtype: Any, dime
     return verdict
 
 
-def _fails(judged: Callable[[], Verdict]) -> bool:
+def _fails(judged: Callable[[Hypothesis], Verdict], hypothesis: Hypothesis) -> bool:
     """Whether a claim is wrong there, or cannot be said: its shapes do not fit."""
     try:
-        return judged().refuted
+        return judged(hypothesis).refuted
     except NotEstablished:
         return False  # there is no derivative to be wrong about
     except (TypeError, ValueError):
@@ -176,6 +184,7 @@ def establish_at(
     *,
     others: Sequence[Sequence[np.ndarray]] = (),
     fresh: bool = True,
+    briefly: bool = False,
 ) -> Truth:
     """The truth about an entry's derivative at one point, at `others`, and, if `fresh`, at drawn ones of its shapes."""
     own = problem(entry, point)
@@ -188,6 +197,8 @@ def establish_at(
         seed=seed,
         names=own.names,
         fresh=fresh,
+        evaluation=own.evaluation,
+        briefly=briefly,
     )
 
 
@@ -215,8 +226,13 @@ def convention_asked(entry: Claim, truth: Truth) -> str | None:
 
 def judge_at(entry: Claim, truth: Truth, dtype: Any = np.float64) -> Verdict:
     """The entry's own derivative held against a truth about it."""
-    claimed = claimed_by(entry, truth, dtype)
-    return judge(truth, claimed, convention=convention_asked(entry, truth), terms=_terms(entry))
+    return judge(
+        truth,
+        claimed_by(entry, truth, dtype),
+        convention=convention_asked(entry, truth),
+        terms=_terms(entry),
+        library=entry.expected == "holds",  # of what is known to be wrong, a counter-example is enough
+    )
 
 
 def _terms(entry: Claim) -> list[Term]:

@@ -39,15 +39,20 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a formula is printed: a short key for the work, its title, the edition, and equations by number."""
+    """Where a formula is printed: a short key for the work, its title, the edition, and equations by number.
+
+    `place` is the section, where equations have no number.
+    """
 
     work: str
     title: str
     edition: str = ""
     equations: tuple[int, ...] = ()
+    place: str = ""
 
     def __str__(self) -> str:
-        return f"{self.work}:{','.join(map(str, self.equations))}" if self.equations else self.work
+        numbers = ",".join(map(str, self.equations)) or self.place
+        return f"{self.work}:{numbers}" if numbers else self.work
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Claim:
     otherwise fails. `instead` is the name of the entry that is right where this one is not. `terms` are those of
     `derivative` that a diagnosis may name, each a text and a NumPy function of the arguments; most are found without.
     `text` is the function and its derivative as gdiff reads them, for claims that are written so. `dimensions` are the
-    sizes d that a claim is judged in, where not all will do.
+    sizes d that a claim is judged in, where not all will do. `also` are other sources of the same formula.
     """
 
     name: str
@@ -93,6 +98,7 @@ class Claim:
     note: str = ""
     text: tuple[str, str] | None = None
     dimensions: tuple[int, ...] = ()
+    also: tuple[Source, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind != "negative definite" and self.derivative is None:
@@ -107,6 +113,11 @@ class Claim:
                     f"{self.name}: the hypothesis {hypothesis.text!r} is about {', '.join(unknown)}; the arguments are "
                     f"{', '.join(names)}."
                 )
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every source, the one that the statement follows first."""
+        return (self.source, *self.also)
 
     @property
     def equations(self) -> tuple[int, ...]:

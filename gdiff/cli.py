@@ -67,6 +67,9 @@ def _add_verify(commands: Any) -> None:
         "verify", help="judge the catalogue at random points and on real data", description=_run_verify.__doc__
     )
     verify.add_argument("names", nargs="*", metavar="NAME", help="identities, chapters or sources (default: all)")
+    verify.add_argument(
+        "--from", dest="path", metavar="FILE", help="a Python file with CLAIMS of your own, judged instead"
+    )
     verify.add_argument("--data", metavar="CSV", help="your own data in place of the penguins that come with gdiff")
     verify.add_argument("--columns", metavar="A,B", help="numeric columns of --data to use (default: all)")
     verify.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="in which the claims run")
@@ -77,7 +80,7 @@ def _add_verify(commands: Any) -> None:
 
 
 def _run_verify(arguments: argparse.Namespace) -> int:
-    """Judge identities of the catalogue against autodiff and finite differences, in d = 1, 2, 3, 5 and on real data."""
+    """Judge identities of the catalogue against autodiff and finite differences, at random points and on real data."""
     if arguments.columns and not arguments.data:
         raise ValueError("--columns chooses columns of --data; got no --data.")
     if arguments.seed < 0:
@@ -87,10 +90,15 @@ def _run_verify(arguments: argparse.Namespace) -> int:
 
     columns = tuple(c.strip() for c in arguments.columns.split(",")) if arguments.columns else None
     data = read_csv(arguments.data, columns) if arguments.data else penguins()
-    entries = _entries(arguments.names)
+    entries = _entries(arguments.names, arguments.path)
     assessments = _assess(entries, arguments, data)
     out = sys.stderr if arguments.json == "-" else sys.stdout
-    print(report.assessment_table(assessments).text(_width(out)), file=out)
+    works = {source.work for entry in entries for source in entry.sources if source.equations}
+    if len(arguments.names) == 1 and arguments.names[0] in works:
+        table = report.equation_table(assessments, arguments.names[0])
+    else:
+        table = report.assessment_table(assessments)
+    print(table.text(_width(out)), file=out)
     print(f"data: {data.name}, {len(data.rows)} rows, columns {', '.join(data.columns)}", file=out)
     print(report.summary(assessments), file=out)
     for complaint in report.complaints(assessments):
@@ -105,9 +113,10 @@ def _run_verify(arguments: argparse.Namespace) -> int:
     return _exit_status(assessments)
 
 
-def _entries(names: Sequence[str]) -> "list[Claim]":
-    from gdiff.lookup import catalogue
+def _entries(names: Sequence[str], path: str | None = None) -> "list[Claim]":
+    from gdiff.workers import load
 
+    catalogue = load(path)
     if not names:
         return list(catalogue)
     chosen: dict[str, Claim] = {}
@@ -120,21 +129,22 @@ def _entries(names: Sequence[str]) -> "list[Claim]":
 
 
 def _assess(entries: "Sequence[Claim]", arguments: argparse.Namespace, data: Any) -> "list[Assessment]":
-    from gdiff.assessment import assess
+    from gdiff.workers import assess_in_processes
 
-    running = assess(entries, arguments.seed, data=data, dtype=arguments.dtype)
+    running = assess_in_processes(entries, arguments.path, arguments.seed, data=data, dtype=arguments.dtype)
+    done = {}
     if not sys.stderr.isatty():
-        return list(running)
+        done = {a.entry.name: a for a in running}
+        return [done[entry.name] for entry in entries]
     from rich.console import Console
     from rich.progress import Progress
 
-    done = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("verifying", total=len(entries))
         for assessment in running:
-            done.append(assessment)
+            done[assessment.entry.name] = assessment
             progress.update(task, advance=1, description=assessment.entry.name)
-    return done
+    return [done[entry.name] for entry in entries]
 
 
 def _exit_status(assessments: "Sequence[Assessment]") -> int:
@@ -150,20 +160,44 @@ def _exit_status(assessments: "Sequence[Assessment]") -> int:
 def _add_list(commands: Any) -> None:
     lists = commands.add_parser("list", help="what the catalogue holds", description=_run_list.__doc__)
     lists.add_argument("words", nargs="*", metavar="WORD", help="only entries with all these words")
-    lists.add_argument("--markdown", action="store_true", help="as a table for a document")
+    lists.add_argument("--chapter", metavar="NAME", help="only this chapter")
+    lists.add_argument("--source", metavar="WORK", help="only what this work prints, such as cookbook or cookbook:57")
+    lists.add_argument(
+        "--status",
+        choices=("holds", "holds under hypotheses", "convention dependent", "refuted"),
+        help="only entries that are known to have it; `gdiff verify` computes it anew",
+    )
+    lists.add_argument("--chapters", action="store_true", help="the chapters, and what is in them")
+    lists.add_argument("--markdown", action="store_true", help="as a page for a forge, with the formulas")
     lists.set_defaults(run=_run_list)
 
 
 def _run_list(arguments: argparse.Namespace) -> int:
-    """List the identities of the catalogue: name, source, convention, what it says."""
+    """List the identities of the catalogue: name, source, convention, known status, what it says."""
+    from gdiff.listing import catalogue_page, chapters_table, list_table
     from gdiff.lookup import catalogue
-    from gdiff.report import list_table
 
-    found = catalogue.search(" ".join(arguments.words))
-    if not found:
-        raise ValueError(f"no identity has the words {' '.join(arguments.words)!r}; `gdiff list` shows them all.")
-    table = list_table(found)
-    print(table.markdown() if arguments.markdown else table.text(_width(sys.stdout)))
+    found = [e.name for e in catalogue.search(" ".join(arguments.words))]
+    if arguments.chapter:
+        if arguments.chapter not in catalogue.chapters:
+            raise ValueError(f"--chapter: got {arguments.chapter!r}, wanted one of {', '.join(catalogue.chapters)}.")
+        found = [e.name for e in catalogue.chapters[arguments.chapter] if e.name in found]
+    if arguments.source:
+        own = {e.name for e in _entries([arguments.source])}
+        found = [name for name in found if name in own]
+    kept = {name for name in found if arguments.status in (None, catalogue[name].expected)}
+    if not kept:
+        said = [*arguments.words, arguments.chapter, arguments.source, arguments.status]
+        asked = ", ".join(repr(x) for x in said if x)
+        raise ValueError(f"no identity is all of {asked}; `gdiff list` shows every one.")
+    chapters = {name: tuple(e for e in claims if e.name in kept) for name, claims in catalogue.chapters.items()}
+    chapters = {name: claims for name, claims in chapters.items() if claims}
+    if arguments.chapters or not arguments.markdown:
+        every = [e for claims in chapters.values() for e in claims]
+        table = chapters_table(chapters) if arguments.chapters else list_table(every)
+        print(table.markdown() if arguments.markdown else table.text(_width(sys.stdout)))
+    else:
+        print(catalogue_page(chapters))
     return HOLDS
 
 
@@ -177,19 +211,23 @@ def _add_show(commands: Any) -> None:
 def _run_show(arguments: argparse.Namespace) -> int:
     """Show an identity: statement, source, hypotheses, convention, the code of its closed form, its verdict."""
     from gdiff.assessment import assess
-    from gdiff.report import closed_form_source, convention_of, status_of
+    from gdiff.listing import convention_of, sources_of
+    from gdiff.lookup import catalogue
+    from gdiff.report import closed_form_source, status_of
 
     assessments = []
     for assessment in assess(_entries([arguments.name]), arguments.seed):
         entry = assessment.entry
         edition = f", {entry.edition}" if entry.edition else ""
+        right = catalogue[entry.instead] if entry.instead else None
         lines = [
             f"{entry.name}: {entry.title}",
             f"  statement    {entry.statement}",
-            f"  source       {entry.source} ({entry.source.title}{edition})",
+            f"  source       {sources_of(entry)} ({entry.source.title}{edition})",
             f"  hypotheses   {'; '.join(entry.hypotheses) or 'none'}",
             f"  convention   {convention_of(entry)}",
             *([f"  note         {entry.note}"] if entry.note else []),
+            *([f"  instead      {right.name}: {right.statement}"] if right is not None else []),
             f"  verdict      {status_of(assessment)}",
             *(f"  {line}" for line in str(assessment.verdict).splitlines()),
             "",

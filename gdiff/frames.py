@@ -23,6 +23,8 @@ class Frame:
 
     def pad(self, array: np.ndarray, axis: int, value: float = 0.0) -> np.ndarray:
         """Extend an array over the tangent directions to all of them."""
+        if len(self.matrix) == self.tangent:
+            return array
         widths = [(0, 0)] * array.ndim
         widths[axis] = (0, len(self.matrix) - self.tangent)
         return np.pad(array, widths, constant_values=value)

@@ -104,8 +104,11 @@ def judge(
     terms: Sequence[Term] = (),
     function: ClaimFunction | None = None,
     explain: bool = True,
+    library: bool = True,
 ) -> Verdict:
     """Hold one claim against an established truth; `explain=False` leaves the diagnosis out (it costs more).
+
+    `library=False` leaves out the dear part of it, the search among terms that derivatives are made of.
 
     `claimed` is a callable of the arguments, an array (or a tuple of them), or `ClaimValues` read before. `terms` are
     extra library terms (text, function of the named arguments) for the diagnosis.
@@ -118,10 +121,12 @@ def judge(
             )
     values = read_claim(truth, claimed, digits=digits, function=function)
     with np.errstate(all="ignore"):  # what is not finite in a claim is refuted, not warned about
-        return _judge(truth, values, convention, terms, explain)
+        return _judge(truth, values, convention, terms, explain, library)
 
 
-def _judge(truth: Truth, values: ClaimValues, convention: str | None, terms: Sequence[Term], explain: bool) -> Verdict:
+def _judge(
+    truth: Truth, values: ClaimValues, convention: str | None, terms: Sequence[Term], explain: bool, library: bool
+) -> Verdict:
     held = Held(truth, values)
     conventions: tuple[str | None, ...] = truth.conventions
     if convention is not None and conventions != (None,):
@@ -202,7 +207,7 @@ def _judge(truth: Truth, values: ClaimValues, convention: str | None, terms: Seq
     found = None
     if explain:
         found = _together(
-            [diagnose(_case(held, best, b, conventions, terms)) for b in best.failing], best.failing, truth
+            [diagnose(_case(held, best, b, conventions, terms), library) for b in best.failing], best.failing, truth
         )
         if found is not None and transposed:
             found = replace(found, message=f"in the transposed layout, and: {found.message}")

@@ -47,10 +47,13 @@ class Catalogue:
             return (self._by_name[key],)
         if key in self.chapters:
             return self.chapters[key]
-        work, _, equation = key.partition(":")
-        if equation.isdigit():
-            return tuple(c for c in self if c.source.work == work and int(equation) in c.equations)
-        return tuple(c for c in self if c.source.work == key or c.name.startswith(key + "/"))
+        work, _, where = key.partition(":")
+        number = where.removeprefix("B") if work == "beyond" else where
+        if number.isdigit():
+            return tuple(c for c in self if any(s.work == work and int(number) in s.equations for s in c.sources))
+        if where:
+            return tuple(c for c in self if any(s.work == work and s.place == where for s in c.sources))
+        return tuple(c for c in self if any(s.work == key for s in c.sources) or c.name.startswith(key + "/"))
 
     def search(self, text: str) -> tuple[Claim, ...]:
         """Entries with all the words of `text` in their name, title, statement or source."""
@@ -66,7 +69,7 @@ class Catalogue:
 
 
 def _searchable(claim: Claim) -> str:
-    return " ".join([claim.name, claim.title, claim.statement, str(claim.source), *claim.hypotheses]).lower()
+    return " ".join([claim.name, claim.title, claim.statement, *map(str, claim.sources), *claim.hypotheses]).lower()
 
 
 catalogue = Catalogue(CHAPTERS)

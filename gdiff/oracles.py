@@ -23,7 +23,6 @@ from gdiff.tolerance import STEP_REDUCTION, STEP_REDUCTIONS, converges
 Leaves = tuple[np.ndarray, ...]
 
 DIFFERENCES = "finite differences"
-FEW = 4
 _CHUNK = 64  # points a call: one program serves any number of points
 
 _OFFSETS = np.array([0.5, 1.0, 1.5, 2.0, 3.0])
@@ -104,9 +103,8 @@ class Function:
     def __init__(self, flat: Callable[..., Any], wrt: Sequence[int], order: int) -> None:
         self._flat, self._wrt, self._order = flat, tuple(wrt), order
         self._values = Batched(self._outputs)
-        self._derivatives = Batched(self._all, modes=("program", "traced"))
-        self._reverse = Batched(lambda *leaves: self._all(*leaves, forward=False), modes=("program", "traced"))
-        self._few = Batched(self._all, modes=("program", "traced"), chunk=FEW)
+        self._reverse = Batched(self._pulled, modes=("program", "traced"))
+        self._forward = Batched(self._pushed, modes=("program", "traced"))
         self.traceable = True
         self.why_not_traceable = ""
 
@@ -123,23 +121,26 @@ class Function:
 
         return moved
 
-    def _all(self, *inputs: Any, forward: bool = True) -> Any:
-        """Value, reverse-mode derivatives, forward-mode ones along the directions given after the leaves."""
-        count = len(inputs) - len(self._wrt) * forward
-        leaves, directions = inputs[:count], inputs[count:]
+    def _gradient(self, leaves: Sequence[Any]) -> Callable[..., Any]:
+        """The gradient of a scalar function, by reverse mode, and its value."""
         moved = self._at(leaves)
-        chosen = tuple(leaves[i] for i in self._wrt)
-        slots = tuple(range(len(chosen)))
-        if self._order == 1:
-            value, pull = jax.vjp(moved, *chosen)
-            reverse = jax.vmap(pull)(jnp.eye(value.shape[0], dtype=value.dtype))
-            return value, reverse, self._push(moved, chosen, directions) if forward else []
+        slots = tuple(range(len(self._wrt)))
 
         def gradient(*xs: Any) -> Any:
             value, own = jax.value_and_grad(lambda *ys: moved(*ys)[0], argnums=slots)(*xs)
             return own, value[None]
 
-        own, pull, value = jax.vjp(gradient, *chosen, has_aux=True)
+        return gradient
+
+    def _pulled(self, *leaves: Any) -> Any:
+        """The value, and derivatives by reverse mode: rows of a Jacobian, or of a Hessian by reverse over reverse."""
+        chosen = tuple(leaves[i] for i in self._wrt)
+        if self._order == 1:
+            value, pull = jax.vjp(self._at(leaves), *chosen)
+            if value.shape == (1,):
+                return value, [g[None] for g in pull(jnp.ones_like(value))]
+            return value, jax.vmap(pull)(jnp.eye(value.shape[0], dtype=value.dtype))
+        own, pull, value = jax.vjp(self._gradient(leaves), *chosen, has_aux=True)
         seconds = []
         for slot, g in enumerate(own):
             units = jnp.eye(g.size, dtype=g.dtype).reshape(g.size, *g.shape)
@@ -148,21 +149,18 @@ class Function:
                 return pull(tuple(unit if i == slot else jnp.zeros_like(x) for i, x in enumerate(own)))
 
             seconds.append(jax.vmap(rows)(units))
-        pushed = self._push(lambda *xs: gradient(*xs)[0], chosen, directions) if forward else []
-        return value, own, seconds, pushed
+        return value, seconds
 
-    def _push(self, function: Callable[..., Any], at: tuple[Any, ...], directions: Sequence[Any]) -> Any:
-        """The differential of `function` along each direction of each leaf, the others held."""
-        out = []
-        for slot, basis in enumerate(directions):
-            others = tuple(jnp.zeros_like(x) for x in at)
-
-            def along(v: Any, slot: int = slot, others: Any = others) -> Any:
-                tangents = others[:slot] + (v.astype(at[slot].dtype),) + others[slot + 1 :]
-                return jax.jvp(function, at, tangents)[1]
-
-            out.append(jax.vmap(along)(basis))
-        return out
+    def _pushed(self, *inputs: Any) -> Any:
+        """The value, and the differential of the function, or of its gradient, along one direction of all leaves."""
+        count = len(inputs) - len(self._wrt)
+        leaves, directions = inputs[:count], inputs[count:]
+        chosen = tuple(leaves[i] for i in self._wrt)
+        tangents = tuple(v.astype(x.dtype) for v, x in zip(directions, chosen, strict=True))
+        if self._order == 1:
+            return jax.jvp(self._at(leaves), chosen, tangents)
+        _, along, value = jax.jvp(self._gradient(leaves), chosen, tangents, has_aux=True)
+        return value, along
 
     def values(self, points: Sequence[Leaves]) -> np.ndarray:
         """Outputs at the points: (N, m). Raises what f raises."""
@@ -170,49 +168,99 @@ class Function:
             raise ValueError("no points to evaluate at.")
         return self._values(_stack(points))[0]
 
-    def derivatives(self, points: Sequence[Leaves], bases: Sequence[Leaves], how: str = "both") -> "Derivatives | None":
-        """Automatic derivatives at the points, None if JAX cannot differentiate the function.
+    def derivatives(self, points: Sequence[Leaves]) -> "Derivatives | None":
+        """Derivatives by reverse mode at the points, None if JAX cannot differentiate the function."""
+        out = self._differentiated(self._reverse, _stack(points))
+        return None if out is None else Derivatives(out, len(self._wrt), self._order)
 
-        `how` is "both" modes; "reverse" only, without a look at `bases`; or "few", both at no more than FEW points at
-        a time, for arguments so large that forward mode is dear.
+    def forward(self, points: Sequence[Leaves], bases: Sequence[Leaves]) -> list[list[np.ndarray]]:
+        """By point and block, derivatives by forward mode along each direction of a leaf, the others held.
+
+        A block is (outputs, directions) for order 1, (directions, entries of the second leaf) for order 2.
         """
+        rows: list[Leaves] = []
+        for point, basis in zip(points, bases, strict=True):
+            still = [np.zeros_like(point[i]) for i in self._wrt]
+            for slot, directions in enumerate(basis):
+                rows += [(*point, *still[:slot], v, *still[slot + 1 :]) for v in directions]
+        out = self._differentiated(self._forward, _stack(rows)) if rows else None
+        if out is None:
+            return []
+        along = [np.asarray(x, dtype=float).reshape(len(rows), -1) for x in out[1:]]
+        pushed, start = [], 0
+        for basis in bases:
+            blocks = []
+            for directions in basis:
+                own = slice(start, start + len(directions))
+                blocks += [along[0][own].T] if self._order == 1 else [x[own] for x in along]
+                start += len(directions)
+            pushed.append(blocks)
+        return pushed
+
+    def _differentiated(self, batched: Batched, stacked: list[np.ndarray]) -> list[np.ndarray] | None:
         if not self.traceable:
             return None
-        batched = {"both": self._derivatives, "reverse": self._reverse, "few": self._few}[how]
         try:
-            out = batched(_stack(points) + ([] if how == "reverse" else _stack(bases)))
+            return batched(stacked)
         except Exception as error:  # whatever a foreign function raises under tracing: then differences judge alone
             self.traceable = False
             self.why_not_traceable = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             return None
-        return Derivatives(out, len(self._wrt), self._order)
 
 
 class Derivatives:
-    """Automatic derivatives at N points, sorted by oracle."""
+    """Derivatives by reverse mode at N points."""
 
     def __init__(self, out: list[np.ndarray], count: int, order: int) -> None:
         self.values = np.asarray(out[0])
         n = len(self.values)
-        if order == 1:
-            self.names = ("reverse", "forward")
-            self._reverse = [np.asarray(x).reshape(n, self.values.shape[1], -1) for x in out[1 : 1 + count]]
-            self._forward = [np.swapaxes(np.asarray(x), 1, 2) for x in out[1 + count :]]
-        else:
-            self.names = ("reverse over reverse", "forward over reverse")
-            second = out[1 + count : 1 + count + count * count]
-            sizes = [int(np.prod(x.shape[1:], dtype=int)) for x in out[1 : 1 + count]]
-            self._reverse = [np.asarray(x).reshape(n, sizes[i // count], -1) for i, x in enumerate(second)]
-            pushed = out[1 + count + count * count :]
-            self._forward = [np.asarray(x).reshape(n, x.shape[1], -1) for x in pushed]
+        self.names = ("reverse", "forward") if order == 1 else ("reverse over reverse", "forward over reverse")
+        rows = [self.values.shape[1]] * count
+        if order == 2:
+            rows = [int(np.prod(x.shape[2:], dtype=int)) for x in out[1 : 1 + count] for _ in range(count)]
+        self._tensors = [np.asarray(x, dtype=float).reshape(n, r, -1) for x, r in zip(out[1:], rows, strict=True)]
 
     def tensor(self, block: int) -> np.ndarray:
-        """By reverse mode, the whole block in entry coordinates: (N, outputs or first, second)."""
-        return np.asarray(self._reverse[block], dtype=float)
+        """The whole block in entry coordinates: (N, outputs or first, second)."""
+        return self._tensors[block]
 
-    def pushed(self, block: int) -> np.ndarray:
-        """By forward mode: (N, outputs, directions) for order 1, (N, directions, second) for order 2."""
-        return np.asarray(self._forward[block], dtype=float)
+
+class Evaluation(Function):
+    """<w, F(rest)> of leaves w, rest: its derivative in w is F, which is evaluated and nothing else."""
+
+    def __init__(self, value: Callable[..., Any]) -> None:
+        self._values = Batched(value)
+        self.traceable = True
+        self.why_not_traceable = ""
+
+    def values(self, points: Sequence[Leaves]) -> np.ndarray:
+        """<w, F> at the points: (N, 1)."""
+        return self.derivatives(points).values
+
+    def shape(self, rest: Leaves) -> tuple[int, ...]:
+        """Of F, by evaluating it there."""
+        return np.shape(self._values(_stack([rest]))[0][0])
+
+    def derivatives(self, points: Sequence[Leaves]) -> "Evaluated":  # type: ignore[override]
+        """F at the points."""
+        out = self._values(_stack([p[1:] for p in points]))[0]
+        return Evaluated(points, out.reshape(len(points), -1))
+
+
+class Evaluated:
+    """Values of F at N points, as the derivative of <w, F> in w."""
+
+    names = ("evaluation",)
+
+    def __init__(self, points: Sequence[Leaves], out: np.ndarray) -> None:
+        self._out = np.asarray(out, dtype=float)
+        weights = np.stack([np.reshape(p[0], -1) for p in points])
+        self.values = np.sum(weights * self._out, axis=1, keepdims=True)
+
+    def tensor(self, block: int) -> np.ndarray:
+        """F, one row: (N, 1, size of F)."""
+        del block
+        return self._out[:, None, :]
 
 
 def first_differences(

@@ -52,9 +52,9 @@ def _dot(x: Any, y: Any, *, dimension_numbers: Any, **_: Any) -> Any:
 def _pad(x: Any, value: Any, *, padding_config: Any) -> Any:
     low, high, inside = zip(*padding_config, strict=True) if padding_config else ((), (), ())
     grown = [max(n + (n - 1) * k, 0) for n, k in zip(x.shape, inside, strict=True)]
-    out = np.full([n + a + b for n, a, b in zip(grown, low, high, strict=True)], value, x.dtype)
-    out[tuple(slice(a, a + n, k + 1) for a, n, k in zip(low, grown, inside, strict=True))] = x
-    return out
+    out = np.full([n + max(a, 0) + max(b, 0) for n, a, b in zip(grown, low, high, strict=True)], value, x.dtype)
+    out[tuple(slice(max(a, 0), max(a, 0) + n, k + 1) for a, n, k in zip(low, grown, inside, strict=True))] = x
+    return out[tuple(slice(max(-a, 0), n + min(b, 0)) for n, a, b in zip(out.shape, low, high, strict=True))]
 
 
 def _sort(*xs: Any, dimension: int, **_: Any) -> Any:
@@ -62,36 +62,93 @@ def _sort(*xs: Any, dimension: int, **_: Any) -> Any:
     return [np.take_along_axis(x, order, dimension) for x in xs]
 
 
+def _windows(
+    shape: Sequence[int], starts: Any, widths: Mapping[int, int], starting: Sequence[int], batching: Any, paired: Any
+) -> tuple[tuple[Any, ...], Any]:
+    """The index of windows of these widths at the starts, clipped, and which starts lie inside.
+
+    Axes: those of the batch of starts, then one for each axis of the array that has a width. `starting` are the axes
+    that a start has numbers for, `batching` those that go along with the axes `paired` of the batch.
+    """
+    batch = starts.shape[:-1]
+    rank = len(batch) + len(widths)
+    index, inside = [], np.ones(batch, dtype=bool)
+    for k, size in enumerate(shape):
+        width = widths.get(k, 1)
+        start = np.zeros(batch, dtype=np.int64)
+        if k in starting:
+            start = starts[..., list(starting).index(k)].astype(np.int64)
+            inside &= (start >= 0) & (start <= size - width)
+            start = np.clip(start, 0, size - width)
+        elif k in batching:
+            axis = paired[list(batching).index(k)]
+            start = np.broadcast_to(np.arange(size).reshape([-1 if a == axis else 1 for a in range(len(batch))]), batch)
+        start = start.reshape(batch + (1,) * len(widths))
+        if k in widths:
+            place = len(batch) + list(widths).index(k)
+            start = start + np.arange(width).reshape([-1 if a == place else 1 for a in range(rank)])
+        index.append(start)
+    return tuple(index), inside
+
+
 def _gather(
     x: Any, starts: Any, *, dimension_numbers: Any, slice_sizes: Any, mode: Any, fill_value: Any, **_: Any
 ) -> Any:
     """lax.gather: windows of x at the starts, whose axes stand at `offset_dims` of the result."""
     d = dimension_numbers
-    batch = starts.shape[:-1]
     gone = {*d.collapsed_slice_dims, *d.operand_batching_dims}
-    kept = [k for k in range(x.ndim) if k not in gone]
-    rank = len(batch) + len(kept)
-    index, inside = [], np.ones(batch, dtype=bool)
-    for k, (size, width) in enumerate(zip(x.shape, slice_sizes, strict=True)):
-        start = np.zeros(batch, dtype=np.int64)
-        if k in d.start_index_map:
-            start = starts[..., d.start_index_map.index(k)].astype(np.int64)
-            inside &= (start >= 0) & (start <= size - width)
-            start = np.clip(start, 0, size - width)
-        elif k in d.operand_batching_dims:
-            axis = d.start_indices_batching_dims[d.operand_batching_dims.index(k)]
-            start = np.broadcast_to(np.arange(size).reshape([-1 if a == axis else 1 for a in range(len(batch))]), batch)
-        start = start.reshape(batch + (1,) * len(kept))
-        if k in kept:
-            place = len(batch) + kept.index(k)
-            start = start + np.arange(width).reshape([-1 if a == place else 1 for a in range(rank)])
-        index.append(start)
-    out = x[tuple(index)] if index else np.broadcast_to(x, batch)
-    out = np.broadcast_to(out, (*batch, *(slice_sizes[k] for k in kept)))
+    widths = {k: width for k, width in enumerate(slice_sizes) if k not in gone}
+    batch = starts.shape[:-1]
+    index, inside = _windows(
+        x.shape, starts, widths, d.start_index_map, d.operand_batching_dims, d.start_indices_batching_dims
+    )
+    out = x[index] if index else np.broadcast_to(x, batch)
+    out = np.broadcast_to(out, (*batch, *widths.values()))
     if mode.name == "FILL_OR_DROP" and not inside.all():
-        filler = fill_value if fill_value is not None else np.nan if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-        out = np.where(inside.reshape(batch + (1,) * len(kept)), out, np.asarray(filler, x.dtype))
-    return np.moveaxis(out, range(len(batch), rank), d.offset_dims)
+        filler = fill_value if fill_value is not None else np.iinfo(x.dtype).min if x.dtype.kind in "iu" else np.nan
+        out = np.where(inside.reshape(batch + (1,) * len(widths)), out, np.asarray(filler, x.dtype))
+    return np.moveaxis(out, range(len(batch), out.ndim), d.offset_dims)
+
+
+def _scatter(combine: Callable[..., Any]) -> Rule:
+    """lax.scatter: windows of updates put into x at the starts, those that do not fit left out."""
+
+    def rule(x: Any, starts: Any, updates: Any, *, dimension_numbers: Any, **_: Any) -> Any:
+        d = dimension_numbers
+        gone = {*d.inserted_window_dims, *d.operand_batching_dims}
+        kept = [k for k in range(x.ndim) if k not in gone]
+        widths = {k: updates.shape[axis] for k, axis in zip(kept, d.update_window_dims, strict=True)}
+        index, inside = _windows(
+            x.shape,
+            starts,
+            widths,
+            d.scatter_dims_to_operand_dims,
+            d.operand_batching_dims,
+            d.scatter_indices_batching_dims,
+        )
+        moved = np.moveaxis(updates, d.update_window_dims, range(inside.ndim, updates.ndim))
+        fits = np.broadcast_to(inside.reshape(inside.shape + (1,) * len(widths)), moved.shape)
+        out = np.array(x)
+        combine(out, tuple(np.broadcast_to(i, moved.shape)[fits] for i in index), moved[fits])
+        return out
+
+    return rule
+
+
+def _scipy(name: str) -> Rule:
+    def rule(x: Any, **_: Any) -> Any:
+        import scipy.special
+
+        return getattr(scipy.special, name)(x)
+
+    return rule
+
+
+def _cumulative(function: Callable[..., Any]) -> Rule:
+    def rule(x: Any, *, axis: int, reverse: bool) -> Any:
+        return np.flip(function(np.flip(x, axis), axis=axis), axis) if reverse else function(x, axis=axis)
+
+    return rule
 
 
 def _lu(a: Any, **_: Any) -> Any:
@@ -137,7 +194,7 @@ def _triangular_solve(
     a: Any, b: Any, *, left_side: bool, lower: bool, transpose_a: bool, conjugate_a: bool, unit_diagonal: bool
 ) -> Any:
     """op(A) X = B or X op(A) = B, by substitution, a row of the whole stack at a time."""
-    del conjugate_a  # of real matrices
+    a = np.conj(a) if conjugate_a else a
     if transpose_a != (not left_side):  # X op(A) = B is op(A)' X' = B'
         a, lower = np.swapaxes(a, -1, -2), not lower
     b = b if left_side else np.swapaxes(b, -1, -2)
@@ -149,6 +206,27 @@ def _triangular_solve(
         row = b[..., i, :] - np.einsum("...k,...kj->...j", a[..., i, known], out[..., known, :])
         out[..., i, :] = row if unit_diagonal else row / a[..., i, i, None]
     return out if left_side else np.swapaxes(out, -1, -2)
+
+
+def _eigh(a: Any, *, lower: bool, **_: Any) -> Any:
+    """Eigenvectors and ascending eigenvalues of a stack of symmetric or Hermitian matrices, from one triangle."""
+    values, vectors = np.linalg.eigh(a, "L" if lower else "U")
+    return [vectors, values]
+
+
+def _eig(a: Any, *, compute_right_eigenvectors: bool, **_: Any) -> Any:
+    """Eigenvalues of a stack, and right eigenvectors if asked."""
+    if not compute_right_eigenvectors:
+        return [np.linalg.eigvals(a)]
+    return list(np.linalg.eig(a))
+
+
+def _svd(a: Any, *, full_matrices: bool, compute_uv: bool, **_: Any) -> Any:
+    """Singular values of a stack, with U and V' if asked."""
+    if not compute_uv:
+        return [np.linalg.svd(a, compute_uv=False)]
+    u, s, vt = np.linalg.svd(a, full_matrices=full_matrices)
+    return [s, u, vt]
 
 
 def _reduction(reduce: Callable[..., Any]) -> Rule:
@@ -199,27 +277,62 @@ RULES: Mapping[str, Rule] = {
     "reduce_min": _reduction(np.min),
     "reduce_and": _reduction(np.all),
     "reduce_or": _reduction(np.any),
+    "stack": lambda *xs, axis: np.stack(xs, axis=axis),
+    "unstack": lambda x, *, axis: list(np.moveaxis(x, axis, 0)),
+    "scatter": _scatter(lambda out, index, updates: out.__setitem__(index, updates)),
+    "scatter-add": _scatter(np.add.at),
+    "argmax": lambda x, *, axes, index_dtype: np.argmax(x, axis=axes[0]).astype(index_dtype),
+    "ceil": _plain(np.ceil),
+    "floor": _plain(np.floor),
+    "cumsum": _cumulative(np.cumsum),
+    "cumprod": _cumulative(np.cumprod),
+    "lgamma": _scipy("gammaln"),
+    "digamma": _scipy("digamma"),
+    "real": lambda z: np.real(z),
+    "imag": lambda z: np.imag(z),
+    "conj": lambda z, **_: np.conj(z),
+    "complex": lambda x, y: x + np.multiply(1j, y, dtype=np.result_type(y, np.complex64)),
+    "eigh": _eigh,
+    "eig": _eig,
+    "svd": _svd,
 }  # fmt: skip
 FLOATS_ONLY = {"div", "pow", "sign", "integer_pow"}
+_OF_COMPLEX = {
+    "add", "add_any", "sub", "mul", "neg", "div", "eq", "ne", "copy", "copy_p", "exp", "log", "sqrt", "sin", "cos",
+    "square", "abs", "integer_pow", "select_n", "convert_element_type", "broadcast_in_dim", "reshape", "transpose",
+    "squeeze", "rev", "slice", "concatenate", "split", "dot_general", "pad", "gather", "lu", "triangular_solve",
+    "reduce_sum", "reduce_prod", "stack", "unstack", "scatter", "scatter-add", "real", "imag", "conj", "stop_gradient",
+    "eigh", "eig",
+}  # fmt: skip
+_FACTORISATIONS = {"lu", "cholesky", "triangular_solve", "eigh", "eig", "svd"}
 
 
 def is_plain(name: str, arguments: Sequence[Any], parameters: Mapping[str, Any]) -> bool:
-    """Whether there is a rule, and it is the primitive's meaning here: real, integer, boolean; small matrices."""
-    if name not in RULES or not all(isinstance(a, np.ndarray) and a.dtype.kind in "fbiu" for a in arguments):
+    """Whether there is a rule, and it is the primitive's meaning here: its kinds of numbers, small matrices."""
+    kinds = "fbiuc" if name in _OF_COMPLEX else "fbiu"
+    if name not in RULES or not all(isinstance(a, np.ndarray) and a.dtype.kind in kinds for a in arguments):
         return False
     if name == "select_n":
         return len(arguments) == 3 and arguments[0].dtype == bool and arguments[0].ndim in (0, arguments[1].ndim)
     if name == "convert_element_type":
-        kind = np.dtype(parameters["new_dtype"]).kind if np.dtype(parameters["new_dtype"]).isbuiltin else "?"
-        return kind in "fbiu" and not (arguments[0].dtype.kind == "f" and kind in "iu")
+        new, old = np.dtype(parameters["new_dtype"]), arguments[0].dtype.kind
+        allowed = {"f": "fcb", "c": "c"}.get(old, "fbiuc")
+        return new.isbuiltin == 1 and new.kind in allowed
     if name == "reshape":
         return parameters.get("dimensions") is None
-    if name == "pad":
-        return all(low >= 0 and high >= 0 for low, high, _ in parameters["padding_config"])
+    if name == "argmax":
+        return len(parameters["axes"]) == 1 and not np.any(np.isnan(arguments[0]))
+    if name in ("scatter", "scatter-add"):
+        return parameters["mode"].name in ("PROMISE_IN_BOUNDS", "FILL_OR_DROP")
     if name == "sort":
         return parameters["num_keys"] == 1 and (arguments[0].dtype.kind != "f")
     if name == "gather":
         return parameters["mode"].name in ("CLIP", "PROMISE_IN_BOUNDS", "FILL_OR_DROP")
-    if name in ("lu", "cholesky", "triangular_solve"):
-        return arguments[0].shape[-2] <= _SMALL
-    return name not in FLOATS_ONLY or all(a.dtype.kind == "f" for a in arguments)
+    if name == "eig" and parameters["compute_left_eigenvectors"]:
+        return False
+    if name in ("eigh", "svd") and parameters.get("subset_by_index") is not None:
+        return False
+    if name in _FACTORISATIONS:  # of what is not finite NumPy raises, and JAX returns NaN
+        spectral = name in ("eigh", "eig", "svd")
+        return arguments[0].shape[-2] <= _SMALL and (not spectral or bool(np.all(np.isfinite(arguments[0]))))
+    return name not in FLOATS_ONLY or all(a.dtype.kind in "fc" for a in arguments)

@@ -54,6 +54,8 @@ def _apply(equation: JaxprEqn, arguments: Sequence[Any]) -> list[Any]:
     called = _called(equation, arguments)
     if called is not None:
         return run(*called)
+    if name == "scan":
+        return _scan(equation.params, arguments)
     if is_plain(name, arguments, equation.params):
         out = RULES[name](*arguments, **equation.params)
         several = out if equation.primitive.multiple_results else [out]
@@ -62,6 +64,28 @@ def _apply(equation: JaxprEqn, arguments: Sequence[Any]) -> list[Any]:
     functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # before and after JAX 0.10
     out = equation.primitive.bind(*functions, *arguments, **parameters)
     return [_host(x) for x in (out if equation.primitive.multiple_results else [out])]
+
+
+def _scan(parameters: Any, arguments: Sequence[Any]) -> list[Any]:
+    """lax.scan: the program inside, step by step, on slices of the stacked arguments."""
+    consts, carries = parameters["num_consts"], parameters["num_carry"]
+    inside, length = parameters["jaxpr"], parameters["length"]
+    constants, carry, stacked = (
+        arguments[:consts],
+        list(arguments[consts : consts + carries]),
+        arguments[consts + carries :],
+    )
+    steps = range(length)[::-1] if parameters["reverse"] else range(length)
+    rows: dict[int, list[Any]] = {}
+    for step in steps:
+        out = run(inside, [*constants, *carry, *(x[step] for x in stacked)])
+        carry, rows[step] = out[:carries], out[carries:]
+    kinds = [v.aval for v in inside.jaxpr.outvars[carries:]]
+    columns = [
+        np.stack([rows[step][k] for step in range(length)]) if length else np.zeros((0, *aval.shape), aval.dtype)
+        for k, aval in enumerate(kinds)
+    ]
+    return [*carry, *columns]
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ complex argument is two real ones, its real and imaginary parts, and a complex f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -13,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdiff.claim import Claim
-from gdiff.domains import Complex, Domain, General, Vector
-from gdiff.oracles import judging
+from gdiff.domains import Complex, Domain, Vector
+from gdiff.oracles import Evaluation, judging
 from gdiff.wirtinger import derivative_in_parts, pair_in_parts
 
 
@@ -30,20 +31,25 @@ class Problem:
     order: int
     convention: str | None
     point: Callable[[Sequence[Any]], tuple[Any, ...]]
+    evaluation: Evaluation | None = None  # of F, in a problem about <w, F>
 
 
 def problem(claim: Claim, like: Sequence[Any], dtype: Any = np.float64) -> Problem:
     """What a claim says at points of these shapes, the arithmetic of its derivative in `dtype`."""
+    return _problem(claim, tuple((np.shape(x), np.result_type(x).str) for x in like), np.dtype(dtype).str)
+
+
+@lru_cache(maxsize=64)
+def _problem(claim: Claim, shapes: tuple[tuple[tuple[int, ...], str], ...], dtype: str) -> Problem:
     assert claim.derivative is not None
+    like = [jax.ShapeDtypeStruct(shape, np.dtype(kind)) for shape, kind in shapes]
     derivative = _in_dtype(claim.derivative, dtype)
     if any(isinstance(a.domain, Complex) for a in claim.arguments):
         return _in_parts(claim, derivative, like)
     function, arguments = claim.function, claim.arguments
     convention = claim.convention
     if claim.kind == "value":
-        with judging():
-            out = jax.eval_shape(function, *like)
-        return _weighted(function, derivative, [(a.name, a.domain) for a in arguments], out, tuple)
+        return _weighted(function, derivative, [(a.name, a.domain) for a in arguments], tuple)
     if claim.kind == "differential":
         derivative = _columns(derivative, claim.wrt, [a.domain for a in arguments])
         convention = "full" if any(arguments[i].domain.is_symmetric for i in claim.wrt) else None
@@ -65,26 +71,36 @@ def _weighted(
     function: Callable[..., Any],
     derivative: Callable[..., Any],
     arguments: Sequence[tuple[str, Domain]],
-    out: Any,
     parts: Callable[[Sequence[Any]], tuple[Any, ...]],
 ) -> Problem:
     """F as the gradient of sum(w * F) in w; a complex F as its two parts."""
-    of_complex = jnp.issubdtype(out.dtype, jnp.complexfloating)
-    shape = (2, *out.shape) if of_complex else out.shape
+    known: dict[str, Any] = {}
 
     def real(value: Any) -> Any:
         value = jnp.asarray(value)
-        return jnp.stack([jnp.real(value), jnp.imag(value)]) if of_complex else value
+        known.setdefault("of complex", jnp.iscomplexobj(value))
+        return jnp.stack([jnp.real(value), jnp.imag(value)]) if known["of complex"] else value
+
+    evaluation = Evaluation(lambda *args: real(function(*args)))
+
+    def point(args: Sequence[Any]) -> tuple[Any, ...]:
+        """With a weight of one on every entry; their number is known once F was evaluated."""
+        leaves = tuple(np.asarray(x, dtype=float) for x in parts(args))
+        if "shape" not in known:
+            with judging(), np.errstate(all="ignore"):
+                known["shape"] = evaluation.shape(leaves)
+        return (np.ones(known["shape"]), *leaves)
 
     return Problem(
         lambda w, *args: jnp.sum(w * real(function(*args))),
         lambda _, *args: real(derivative(*args)),
         ("w", *(name for name, _ in arguments)),
-        (General() if len(shape) > 1 else Vector(), *(domain for _, domain in arguments)),
+        (Vector(), *(domain for _, domain in arguments)),
         (0,),
         1,
         None,
-        lambda point: (np.ones(shape), *parts(point)),
+        point,
+        evaluation,
     )
 
 
@@ -130,12 +146,12 @@ def _in_parts(claim: Claim, derivative: Callable[..., Any], like: Sequence[Any])
         rest = iter(real)
         return [next(rest) + 1j * next(rest) if is_split else next(rest) for is_split in split]
 
-    with judging():
-        out = jax.eval_shape(claim.function, *like)
     if claim.kind == "value":
         return _weighted(
-            lambda *real: claim.function(*whole(real)), lambda *real: derivative(*whole(real)), arguments, out, parts
+            lambda *real: claim.function(*whole(real)), lambda *real: derivative(*whole(real)), arguments, parts
         )
+    with judging():
+        out = jax.eval_shape(claim.function, *like)
     of_complex = jnp.issubdtype(out.dtype, jnp.complexfloating)
 
     def function(*real: Any) -> Any:

@@ -10,23 +10,23 @@ from typing import Any
 from gdiff.assessment import Assessment
 from gdiff.claim import Claim
 from gdiff.display import Table, number
+from gdiff.listing import convention_of, sources_of
 from gdiff.verdict import Verdict
 
 
 def status_of(assessment: Assessment) -> str:
-    """The status in the words of the table: a refutation that is expected says so."""
+    """The status in the words of the table: with the hypotheses that were found, and whether it was expected."""
     verdict = assessment.verdict
-    status: str = verdict.status
-    if verdict.refuted and assessment.as_expected:
-        return "refuted, as expected"
-    if verdict.holds and not assessment.as_expected:
-        return f"{status}, not expected"
-    return status
-
-
-def convention_of(entry: Claim) -> str:
-    """The convention, or a dash where nothing is symmetric."""
-    return entry.convention or "-"
+    text: str = verdict.status
+    found = " and ".join(verdict.hypotheses)
+    if verdict.status == "holds under hypotheses":
+        text = f"holds if {found}"
+    elif verdict.status == "convention dependent":
+        text = f"convention dependent: {verdict.convention}"
+    elif verdict.refuted:
+        text = "refuted, as expected" if assessment.as_expected else text
+        text += f" (holds if {' or '.join(verdict.hypotheses)})" if found else ""
+    return text if assessment.as_expected or not verdict.holds else f"{text}, not expected"
 
 
 def assessment_table(assessments: Sequence[Assessment]) -> Table:
@@ -34,7 +34,7 @@ def assessment_table(assessments: Sequence[Assessment]) -> Table:
     rows = [
         (
             a.entry.name,
-            str(a.entry.source),
+            sources_of(a.entry),
             convention_of(a.entry),
             *(_error(a.verdict, oracle) for oracle in _ORACLES),
             number(a.verdict.bound, 2),
@@ -46,7 +46,11 @@ def assessment_table(assessments: Sequence[Assessment]) -> Table:
     return Table(columns, rows, right=frozenset({3, 4, 5, 6}))
 
 
-_ORACLES = (("reverse", "reverse over reverse"), ("forward", "forward over reverse"), ("finite differences",))
+_ORACLES = (
+    ("reverse", "reverse over reverse", "evaluation"),
+    ("forward", "forward over reverse"),
+    ("finite differences",),
+)
 
 
 def _error(verdict: Verdict, names: tuple[str, ...]) -> str:
@@ -54,12 +58,44 @@ def _error(verdict: Verdict, names: tuple[str, ...]) -> str:
     return number(max(errors), 2) if errors else "-"
 
 
+def equation_table(assessments: Sequence[Assessment], work: str) -> Table:
+    """One line for each equation of a work, in the order of the work; what has no number comes last, by its place."""
+    numbered, placed = [], []
+    for a in assessments:
+        for source in a.entry.sources:
+            if source.work == work:
+                numbered += [(number, a) for number in source.equations]
+                placed += [] if source.equations else [(source.place, a)]
+    rows = [
+        (
+            str(where),
+            a.entry.name,
+            convention_of(a.entry),
+            number(max(a.verdict.max_error.values(), default=0.0), 2),
+            number(a.verdict.bound, 2),
+            status_of(a),
+        )
+        for where, a in [*sorted(numbered, key=lambda pair: pair[0]), *sorted(placed, key=lambda pair: pair[0])]
+    ]
+    return Table(("equation", "identity", "convention", "error", "allowed", "verdict"), rows, right=frozenset({3, 4}))
+
+
+_COUNTED = {
+    "holds": "{} hold",
+    "holds under hypotheses": "{} hold under hypotheses that are not stated",
+    "convention dependent": "{} in one convention only",
+    "refuted": "{} refuted",
+    "inconclusive": "{} inconclusive",
+}
+
+
 def summary(assessments: Sequence[Assessment]) -> str:
     """How many hold, and how many do not, in a sentence."""
-    counts = Counter(status_of(a) for a in assessments)
+    counts = Counter(str(a.verdict.status) for a in assessments)
     checks = sum(a.verdict.checks for a in assessments)
-    parts = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-    return f"{len(assessments)} identities, {checks} comparisons: {parts}."
+    parts = ", ".join(text.format(counts[status]) for status, text in _COUNTED.items() if counts[status])
+    unexpected = sum(not a.as_expected for a in assessments)
+    return f"{len(assessments)} identities, {checks} comparisons: {parts}; {unexpected} unexpected."
 
 
 def complaints(assessments: Iterable[Assessment]) -> list[str]:
@@ -83,12 +119,6 @@ def page(assessments: Sequence[Assessment]) -> str:
         f"<h1>gdiff verify</h1><p>{html.escape(summary(assessments))}</p>{wrong}"
         f"{assessment_table(assessments).html()}</html>\n"
     )
-
-
-def list_table(entries: Iterable[Claim]) -> Table:
-    """The catalogue: name, source, convention, title."""
-    rows = [(e.name, str(e.source), convention_of(e), e.title) for e in entries]
-    return Table(("identity", "source", "convention", "what it says"), rows)
 
 
 def json_object(assessments: Sequence[Assessment], *, seed: int, dtype: str, data: str | None) -> dict[str, Any]:
@@ -126,6 +156,7 @@ def claim_json(assessment: Assessment) -> dict[str, Any]:
         "hypotheses": [*entry.hypotheses, *verdict.hypotheses],
         "status": verdict.status,
         "expected": entry.expected,
+        "instead": entry.instead,
         "holds_if": list(verdict.hypotheses),
         "diagnosis": None if diagnosis is None else {"kind": diagnosis.kind.value, "message": diagnosis.message},
         "max_error": dict(verdict.max_error),
@@ -141,6 +172,8 @@ def closed_form_source(entry: Claim) -> str:
 
     from gdiff import closed_form
 
+    if entry.text is not None:
+        return "\n".join(entry.text)
     if entry.derivative is None:
         return inspect.getsource(entry.function)
     names = set(re.findall(r"closed_form\.(\w+)", _own_source(entry)))

@@ -13,7 +13,7 @@ from gdiff.frames import BlockTruth, Frame, PointTruth
 from gdiff.layouts import Axis
 from gdiff.oracles import (
     DIFFERENCES,
-    FEW,
+    Evaluation,
     Function,
     Leaves,
     first_differences,
@@ -27,18 +27,11 @@ FIT_POINTS = 6  # well conditioned: library terms are fitted there
 FRESH_POINTS = 12  # over conditionings and scales: what is suspected is confirmed there
 _CONDITIONS = (10.0, 3.0, 100.0, 30.0, 1000.0)
 _SCALES = (1.0, 0.7, 1.5, 1.0, 2.0, 0.5, 1.2)
-_LARGE = 64  # entries: from here on forward mode judges at the first few points only
+_LARGE, _FEW = 64, 4  # entries from which on forward mode judges at the first few points only
 _DIFFERENCED = 4  # points at which finite differences judge beside automatic derivatives
 _MANY_DIRECTIONS = 128  # from here on fewer points and fewer differenced directions
 _ROUNDINGS = 4  # of a value, in units of its last digit, that moving the arguments does not show: constants round too
 _SECOND_DIFFERENCES = 21  # second differences cost 5 q^2 evaluations
-
-
-def _full_size(bases: Leaves) -> Leaves:
-    """As many directions as entries, whatever the domain: the rest zero. Another domain then compiles nothing new."""
-    return tuple(
-        np.concatenate([b, np.zeros((int(np.prod(b.shape[1:], dtype=int)) - len(b), *b.shape[1:]))]) for b in bases
-    )
 
 
 class NotEstablished(ValueError):
@@ -81,10 +74,8 @@ def pooled(response: np.ndarray) -> np.ndarray:
 
 
 def _wiggle(rng: np.random.Generator, domains: Sequence[Domain], leaves: Leaves, size: float) -> list[Leaves]:
-    return [
-        tuple(d.perturb(rng, leaf, PERTURBATION * size) for d, leaf in zip(domains, leaves, strict=True))
-        for _ in range(DRAWS)
-    ]
+    moved = [d.perturb(rng, x, PERTURBATION * size, (DRAWS,)) for d, x in zip(domains, leaves, strict=True)]
+    return list(zip(*moved, strict=True))
 
 
 def establish(
@@ -100,12 +91,15 @@ def establish(
     arguments: Arguments | None = None,
     subject: "Subject | None" = None,
     hypotheses: tuple[str, ...] = (),
+    evaluation: Evaluation | None = None,
+    briefly: bool = False,
 ) -> Truth:
     """The truth about the derivative of order 1 or 2 at the given points and, if `fresh`, at others of their shapes.
 
     `points` is a sequence of argument tuples of equal shapes. `domains` says what the arguments are (as in
     `verify_gradient`). Raises what f raises at a given point, and NotEstablished where f is not finite. A `subject`
-    carries what was compiled from one call to the next.
+    carries what was compiled from one call to the next; `evaluation` is as in `Subject`. `briefly` leaves it to reverse
+    mode alone, where JAX can trace f.
     """
     if order not in (1, 2):
         raise ValueError(f"order={order}: wanted 1 or 2.")
@@ -114,16 +108,23 @@ def establish(
     arguments = arguments or read_arguments(f, points[0], argnums, domains, names)
     rng = np.random.default_rng(seed)
     with judging(), np.errstate(all="ignore"):
-        builder = _Builder(subject or Subject(f, arguments, order), arguments, order)
+        builder = _Builder(subject or Subject(f, arguments, order, evaluation), arguments, order, briefly)
         return builder.build([arguments.flatten(p) for p in points], rng, fresh, hypotheses)
 
 
 class Subject:
     """The function under judgement, what was compiled of it, and what it returns."""
 
-    def __init__(self, f: Callable[..., Any], arguments: Arguments, order: int) -> None:
+    def __init__(
+        self, f: Callable[..., Any], arguments: Arguments, order: int, evaluation: Evaluation | None = None
+    ) -> None:
+        """`evaluation` is that of F where f is the sum of the entries of w * F, w its first argument."""
         self.shape: tuple[int, ...] | None = None
         self.dtype = np.dtype(np.float64)
+        if evaluation is not None:
+            self.shape = ()
+            self.function: Function = evaluation
+            return
 
         def flat(*leaves: Any) -> Any:
             out = f(*arguments.rebuild(leaves))
@@ -136,11 +137,11 @@ class Subject:
 class _Builder:
     """The steps of `establish`, which share the function and the arguments."""
 
-    def __init__(self, subject: Subject, arguments: Arguments, order: int) -> None:
+    def __init__(self, subject: Subject, arguments: Arguments, order: int, briefly: bool = False) -> None:
         self.subject, self.function = subject, subject.function
         self.arguments, self.order = arguments, order
         self.shapes: list[tuple[int, ...]] = []
-        self.how = "both"
+        self.is_alone = briefly or isinstance(self.function, Evaluation)  # one oracle, where JAX can trace f
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -160,19 +161,22 @@ class _Builder:
                 if not d.contains(x)
             ]
             raise ValueError(f"the point is not in its domain: {'; '.join(outside)}.")
-        drawn, roles = self._draw(given[0], rng) if fresh else ([], [])
-        points, roles = inside + drawn, ["given"] * len(inside) + roles
-        if not points:
-            raise NotEstablished("no point lies in the domains.")
-        bases = [self._bases(p) for p in points]
-        self.how = "reverse" if sum(given[0][i].size for i in arguments.wrt) > _LARGE else "both"
-        automatic = self.function.derivatives(points, [_full_size(b) for b in bases], self.how)
-        values = automatic.values if automatic is not None else self._host_values(points, roles)
-        if self.order == 2 and values.shape[1] != 1 or self.shape is None:
-            raise ValueError(f"a Hessian is of a scalar function; f returned the shape {self.shape}.")
-        good = [bool(np.all(np.isfinite(v))) for v in values]
-        if not all(g for g, r in zip(good, roles, strict=True) if r == "given"):
-            raise NotEstablished("f is not finite at the point.")
+        drawn: list[Leaves] = []
+        for spare in (False, True):  # where f is not finite everywhere, more points are drawn
+            drawn, own_roles = self._draw(given[0], rng, spare) if fresh else ([], [])
+            points, roles = inside + drawn, ["given"] * len(inside) + own_roles
+            if not points:
+                raise NotEstablished("no point lies in the domains.")
+            bases = [self._bases(p) for p in points]
+            automatic = self.function.derivatives(points)
+            values = automatic.values if automatic is not None else self._host_values(points, roles)
+            if self.order == 2 and values.shape[1] != 1 or self.shape is None:
+                raise ValueError(f"a Hessian is of a scalar function; f returned the shape {self.shape}.")
+            good = [bool(np.all(np.isfinite(v))) for v in values]
+            if not all(g for g, r in zip(good, roles, strict=True) if r == "given"):
+                raise NotEstablished("f is not finite at the point.")
+            if all(good):
+                break
         keep, counts = [], {"given": len(given), "fit": FIT_POINTS, "fresh": FRESH_POINTS}
         for i, role in enumerate(roles):
             if good[i] and counts[role] > 0:
@@ -184,11 +188,11 @@ class _Builder:
         directions = np.random.SeedSequence(int(rng.integers(2**31)))
         return self._assemble(points, bases, roles, automatic, keep, values[keep], directions, hypotheses)
 
-    def _draw(self, like: Leaves, rng: np.random.Generator) -> tuple[list[Leaves], list[str]]:
+    def _draw(self, like: Leaves, rng: np.random.Generator, spare: bool) -> tuple[list[Leaves], list[str]]:
         size = sum(like[i].size for i in self.arguments.wrt)
         fits, fresh = (FIT_POINTS, FRESH_POINTS) if size <= _MANY_DIRECTIONS else (1, 3)
         points, roles = [], []
-        for role, count in (("fit", 2 * fits), ("fresh", 3 * fresh)):  # spare ones, for where f is not finite
+        for role, count in (("fit", (1 + spare) * fits), ("fresh", (1 + 2 * spare) * fresh)):
             for i in range(count):
                 condition, scale = (
                     (6.0, 1.0) if role == "fit" else (_CONDITIONS[i % len(_CONDITIONS)], _SCALES[i % len(_SCALES)])
@@ -225,11 +229,11 @@ class _Builder:
         rng = np.random.default_rng(directions)
         wiggles = [_wiggle(rng, arguments.domains, p, u) for p in points]
         flat = [w for group in wiggles for w in group]
-        repeated = [_full_size(b) for b in bases for _ in range(DRAWS)]
-        moved = self.function.derivatives(flat, repeated, self.how) if automatic is not None else None
-        few = None
-        if automatic is not None and self.how == "reverse":
-            few = self.function.derivatives(points[:FEW], [_full_size(b) for b in bases[:FEW]], "few")
+        moved = self.function.derivatives(flat) if automatic is not None else None
+        pushed: list[list[np.ndarray]] = []
+        if automatic is not None and not self.is_alone:
+            count = _FEW if sum(points[0][i].size for i in arguments.wrt) > _LARGE else len(points)
+            pushed = self.function.forward(points[:count], bases[:count])
         moved_values = moved.values if moved is not None else self._host_values(flat, ["fresh"] * len(flat))
         frames = [self._frames(p, b) for p, b in zip(points, bases, strict=True)]
         axes, sides = self._axes(points[0])
@@ -241,13 +245,15 @@ class _Builder:
             response = np.nan_to_num(np.abs(moved_values[draws] - values[n])).max(axis=0)
             value_noise = np.maximum(response, _ROUNDINGS * u * np.abs(values[n]))
             differences = self._differences(n, point, bases[n], value_noise, automatic is None)
-            pushed = (automatic, keep[n]) if few is None else (few, n) if n < FEW else None
+            forward = pushed[n] if n < len(pushed) else None
             blocks = []
             for b, (i, j) in enumerate(sides):
                 rows = outputs if i is None else frames[n][i]
                 columns = frames[n][j]
                 blocks.append(
-                    self._block(b, i, j, rows, columns, automatic, moved, pushed, keep[n], draws, differences, u, point)
+                    self._block(
+                        b, i, j, rows, columns, automatic, moved, forward, keep[n], draws, differences, u, point
+                    )
                 )
                 oracle_names.update(dict.fromkeys(blocks[-1].estimates))
             truths.append(PointTruth(point, values[n], tuple(blocks), roles[n]))
@@ -295,6 +301,8 @@ class _Builder:
 
     def _differences(self, n: int, point: Leaves, bases: Leaves, noise: np.ndarray, alone: bool) -> Any:
         """By leaf (order 1) or jointly (order 2): value, bound; None where differences are not asked."""
+        if self.is_alone and not alone:
+            return None
         total = sum(len(b) for b in bases)
         if not alone and (n >= _DIFFERENCED or total > (_MANY_DIRECTIONS if self.order == 1 else _SECOND_DIFFERENCES)):
             return None
@@ -364,11 +372,7 @@ class _Builder:
             bound = np.asarray(tolerance(self.dtype, conditioning=noise / u))
             estimates[automatic.names[0]] = padded(reverse, bound)
             if forward is not None:
-                pushed = forward[0].pushed(b)[forward[1]]
-                if self.order == 1:
-                    pushed = pushed[:, : columns.tangent]
-                else:
-                    pushed = pushed[: rows.tangent] @ columns.matrix[: columns.tangent].T
+                pushed = forward[b] if self.order == 1 else forward[b] @ columns.matrix[: columns.tangent].T
                 estimates[automatic.names[1]] = padded(pushed, bound)
             tensor = self._tangent_part(tensor, i, j)
             answers = [np.abs(self._tangent_part(t, i, j) - tensor) for t in moved.tensor(b)[draws]]

@@ -37,7 +37,7 @@ FLOORS = (
     {"verify", "verify_density", "reduction"},
     {"identities", "mutants", "testing", "assessment"},
     {"lookup"},
-    {"wording"},
+    {"wording", "listing", "workers"},
     {"trial"},
     {"check", "report"},
     {"integrations"},

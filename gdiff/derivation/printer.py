@@ -248,7 +248,7 @@ class _Typeset(_Latex):
         above = front[0] if len(front) == 1 else Product(tuple(front))
         text = self.print(above)
         sign = "-" if text.startswith("-") else ""
-        return rf"{sign}\frac{{{text[len(sign):]}}}{{{self.print(last.base)}}}", _SUM if sign else _PRODUCT
+        return rf"{sign}\frac{{{text[len(sign) :]}}}{{{self.print(last.base)}}}", _SUM if sign else _PRODUCT
 
 
 def _is_reciprocal(node: Node) -> bool:

@@ -21,8 +21,14 @@ from gdiff.diagnosis.rules import BEFORE_TERMS, FIRST, by_a_hair, unknown, varyi
 from gdiff.diagnosis.rules import convention_message as convention_message
 
 
-def diagnose(case: Case) -> Diagnosis:
-    """The first suspicion whose undoing makes the claim hold at every point; `unknown` when there is none."""
+def diagnose(case: Case, library: bool = True) -> Diagnosis:
+    """The first suspicion whose undoing makes the claim hold at every point; `unknown` when there is none.
+
+    `library=False` leaves out the search for terms, which is dear where there are many arguments.
+    """
+    if not library:
+        ruled = _by_rules(case)
+        return by_a_hair(case) or (ruled[0] if ruled is not None else unknown(case))
     found = by_a_hair(case) or _diagnose(case)
     by_entries = case.entrywise() if found is None else None
     if by_entries is not None and not any(by_entries.holds(by_entries.claimed, c) for c in case.conventions):
@@ -44,7 +50,8 @@ def _of_symmetric_part(case: Case) -> Diagnosis | None:
     return replace(found, message=text)
 
 
-def _diagnose(case: Case) -> Diagnosis | None:
+def _by_rules(case: Case) -> tuple[Diagnosis, str | None] | None:
+    """What the rules that need no library find, and in which convention."""
     asked = list(case.conventions)
     others: list[str | None] = [] if asked == [None] else [c for c in ("full", "symmetric") if c not in asked]
     for rules, conventions in ((FIRST, others), (BEFORE_TERMS, asked), (BEFORE_TERMS, others)):
@@ -52,7 +59,15 @@ def _diagnose(case: Case) -> Diagnosis | None:
             for convention in conventions:
                 found = rule(case, convention)
                 if found is not None:
-                    return _with_formula(case, convention, found) if found.kind is Kind.TRANSPOSE else found
+                    return found, convention
+    return None
+
+
+def _diagnose(case: Case) -> Diagnosis | None:
+    ruled = _by_rules(case)
+    if ruled is not None:
+        found, convention = ruled
+        return _with_formula(case, convention, found) if found.kind is Kind.TRANSPOSE else found
     return terms(case) or next(filter(None, (varying_factor(case, c) for c in case.conventions)), None)
 
 

@@ -22,8 +22,10 @@ from gdiff.domains.complex import default_domain as default_domain
 from gdiff.domains.factors import Diagonal as Diagonal
 from gdiff.domains.factors import LowerTriangular as LowerTriangular
 from gdiff.domains.matrices import Correlation as Correlation
+from gdiff.domains.matrices import DefinitePart as DefinitePart
 from gdiff.domains.matrices import PositiveDefinite as PositiveDefinite
 from gdiff.domains.matrices import RepeatedSpectrum as RepeatedSpectrum
+from gdiff.domains.matrices import SingularSymmetric as SingularSymmetric
 from gdiff.domains.matrices import Skew as Skew
 from gdiff.domains.matrices import Symmetric as Symmetric
 from gdiff.domains.patterns import Circulant as Circulant

@@ -47,9 +47,9 @@ class Positive(Domain):
         point = np.asarray(point, dtype=float)
         return entry_basis(point, np.abs(point))
 
-    def perturb(self, rng, point, size):
+    def perturb(self, rng, point, size, draws=()):
         """Every entry moved by at most `size`, relative to itself."""
-        return np.asarray(point, dtype=float) * (1 + rng.uniform(-1.0, 1.0, size=np.shape(point)) * size)
+        return np.asarray(point, dtype=float) * (1 + rng.uniform(-1.0, 1.0, size=(*draws, *np.shape(point))) * size)
 
     def degenerate(self, shape):
         """All entries one."""

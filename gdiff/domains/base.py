@@ -109,10 +109,15 @@ class Domain:
         del shape
         return {}
 
-    def perturb(self, rng: np.random.Generator, point: np.ndarray, size: float) -> np.ndarray:
-        """The point with every entry moved by at most about `size`, relative to its row and column; zeros move too."""
+    def perturb(
+        self, rng: np.random.Generator, point: np.ndarray, size: float, draws: tuple[int, ...] = ()
+    ) -> np.ndarray:
+        """The point with every entry moved by at most about `size`, relative to its row and column; zeros move too.
+
+        `draws` is a leading shape: so many points, each moved on its own.
+        """
         point = np.asarray(point, dtype=float)
-        noise = rng.uniform(-1.0, 1.0, size=point.shape) * size
+        noise = rng.uniform(-1.0, 1.0, size=(*draws, *point.shape)) * size
         lengths = np.abs(point)
         smallest = np.min(lengths, where=lengths > 0, initial=np.inf)
         scales = np.where(lengths > 0, lengths, smallest if np.isfinite(smallest) else 1.0)

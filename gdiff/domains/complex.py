@@ -47,17 +47,17 @@ class Complex(Domain):
         re, im = self.parts(array.shape)
         return re.project(array.real) + 1j * im.project(array.imag)
 
-    def perturb(self, rng, point, size):
+    def perturb(self, rng, point, size, draws=()):
         """Both parts moved by at most about `size`, relative to their rows and columns."""
         point = np.asarray(point, dtype=complex)
         re, im = self.parts(point.shape)
-        return re.perturb(rng, point.real, size) + 1j * im.perturb(rng, point.imag, size)
+        return re.perturb(rng, point.real, size, draws) + 1j * im.perturb(rng, point.imag, size, draws)
 
 
 @dataclass(frozen=True)
 class Hermitian(Complex):
     """Hermitian matrices: the real part symmetric, the imaginary one skew."""
 
-    def parts(self, shape):
+    def parts(self, shape):  # noqa: ARG002
         """Symmetric and Skew."""
         return Symmetric(), Skew()

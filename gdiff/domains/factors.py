@@ -38,15 +38,15 @@ class LowerTriangular(Domain):
             out.append(stack([unit((d, d), (i, j)) * scale[i] * scale[j] for j in range(d) for i in range(j)], (d, d)))
         return spread(out, point.shape)
 
-    def perturb(self, rng, point, size):
+    def perturb(self, rng, point, size, draws=()):
         """L moved so that S = L L' moves by at most about size * sqrt(S_ii S_jj), and its entries by `size` of theirs.
 
         Whatever takes a factor forms L L': its rounding counts, cond(L) times that of the entries of L.
         """
         point = np.asarray(point, dtype=float)
-        out = point + self.project(point * rng.uniform(-1.0, 1.0, size=point.shape) * size)
+        out = point + self.project(point * rng.uniform(-1.0, 1.0, size=(*draws, *point.shape)) * size)
         scale = np.sqrt(np.sum(point**2, axis=-1))
-        noise = rng.uniform(-size, size, size=point.shape)
+        noise = rng.uniform(-size, size, size=(*draws, *point.shape))
         noise = (noise + np.swapaxes(noise, -1, -2)) / 2 * scale[..., :, None] * scale[..., None, :]
         inner = np.linalg.solve(point, np.swapaxes(np.linalg.solve(point, noise), -1, -2))
         half = np.tril(inner) - inner * np.eye(point.shape[-1]) / 2  # dL = L Phi(L^-1 dS L^-T)

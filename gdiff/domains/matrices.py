@@ -100,11 +100,11 @@ class PositiveDefinite(Symmetric):
         """Equal eigenvalues, no off-diagonals."""
         return square_points(square(shape, type(self).__name__)) if len(shape) == 2 else {}
 
-    def perturb(self, rng, point, size):
+    def perturb(self, rng, point, size, draws=()):
         """S_ij moved by at most about size * sqrt(S_ii S_jj), as the rounding of a Cholesky factorisation does."""
         point = np.asarray(point, dtype=float)
         scale = np.sqrt(np.abs(np.diagonal(point, axis1=-2, axis2=-1)))
-        noise = rng.uniform(-1.0, 1.0, size=point.shape) * size
+        noise = rng.uniform(-1.0, 1.0, size=(*draws, *point.shape)) * size
         return point + self.project(noise * scale[..., :, None] * scale[..., None, :])
 
     def contains(self, array):
@@ -185,6 +185,41 @@ class RepeatedSpectrum(PositiveDefinite):
             m = scale * (q * s) @ q.T
             out[index] = m / 2 + m.T / 2
         return out
+
+
+@dataclass(frozen=True)
+class SingularSymmetric(Symmetric):
+    """Symmetric matrices one short of full rank; every symmetric direction is one to step in."""
+
+    def _sample(self, rng, shape, condition, scale, signs):
+        s, q = np.linalg.eigh(super()._sample(rng, shape, condition, scale, signs))
+        s[..., :1] = 0.0
+        m = (q * s[..., None, :]) @ np.swapaxes(q, -1, -2)
+        return m / 2 + np.swapaxes(m, -1, -2) / 2
+
+    def _factor(self, m):
+        return np.sqrt(max(float(np.max(np.abs(m), initial=0.0)), 1e-3)) * np.eye(len(m))
+
+
+@dataclass(frozen=True)
+class DefinitePart(Domain):
+    """Square matrices whose symmetric part is positive definite: x'Ax > 0."""
+
+    def sample(self, rng, shape, *, condition=10.0, scale=1.0):
+        """A positive definite matrix plus a skew one."""
+        definite = PositiveDefinite().sample(rng, shape, condition=condition, scale=scale)
+        return definite + Skew().sample(rng, shape, scale=scale)
+
+    def tangent_basis(self, point):
+        """L E L' over the unit matrices E, L the factor of the symmetric part."""
+        point = np.asarray(point, dtype=float)
+        d = square(point.shape, type(self).__name__)
+        root = np.linalg.cholesky(point / 2 + point.T / 2)
+        return root @ stack([unit((d, d), (i, j)) for i in range(d) for j in range(d)], (d, d)) @ root.T
+
+    def contains(self, array):
+        """Finite, and the symmetric part positive definite."""
+        return PositiveDefinite().contains(Symmetric().project(array))
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,11 @@ class Toeplitz(Domain):
         size = np.sqrt(np.finfo(float).eps) * np.max(np.abs(array), initial=0.0)
         return super().contains(array) and bool(np.all(np.abs(array - self.project(array)) <= size))
 
-    def perturb(self, rng, point, size):
+    def perturb(self, rng, point, size, draws=()):
         """Every number moved by at most `size`, relative to itself; zeros move too."""
         point = np.asarray(point, dtype=float)
         basis = self.tangent_basis(point)
-        return point + np.tensordot(rng.uniform(-1.0, 1.0, size=len(basis)) * size, basis, axes=1)
+        return point + np.tensordot(rng.uniform(-1.0, 1.0, size=(*draws, len(basis))) * size, basis, axes=1)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,61 @@
 """The catalogue, one chapter a file, each an explicit tuple of claims.
 
-The siblings are floors of their own: `notation` (domains, sources and plain functions that chapters share), then the
-chapters `determinants`, `quadratic_forms`, `gaussian`, `gaussian_hessian`, `information`, none of which imports
-another.
+The siblings are floors of their own: `notation` (sources, domains and plain functions that chapters share),
+`quadrature` (exact expectations), `matrix_functions` (exponentials, roots, logarithms), then the chapters in the order
+of `CHAPTERS`, none of which imports another.
 """
 
-from gdiff.claim import Claim
-from gdiff.identities import determinants, gaussian, gaussian_hessian, information, quadratic_forms
+from importlib import import_module
 
-CHAPTERS: dict[str, tuple[Claim, ...]] = {
-    "determinants": determinants.CLAIMS,
-    "quadratic_forms": quadratic_forms.CLAIMS,
-    "gaussian": gaussian.CLAIMS,
-    "gaussian_hessian": gaussian_hessian.CLAIMS,
-    "information": information.CLAIMS,
-}
+from gdiff.claim import Claim
+
+_CHAPTERS = (
+    # rules, determinants, inverses, forms
+    "differentials",
+    "rules",
+    "determinants",
+    "cofactors",
+    "inverses",
+    "vector_forms",
+    "quadratic_forms",
+    "forms",
+    "traces",
+    "operators",
+    # structure
+    "structured",
+    "structured_gradients",
+    "single_entry",
+    "partitioned",
+    "complex_arguments",
+    # spectra and factorisations
+    "eigenvalues",
+    "eigenproblems",
+    "singular_values",
+    "spectral",
+    "decompositions",
+    "pseudo_inverses",
+    # the Gaussian log-density
+    "gaussian",
+    "gaussian_hessian",
+    "information",
+    "parameterizations",
+    "cholesky",
+    "exponential_family",
+    "structured_covariances",
+    # Gaussians in use
+    "normal",
+    "moments",
+    "higher_moments",
+    "conditioning",
+    "models",
+    "inference",
+    "theorems",
+    "divergences",
+    # other densities
+    "mixtures",
+    "univariate",
+    "wishart",
+    "wishart_scores",
+    "distributions",
+)
+CHAPTERS: dict[str, tuple[Claim, ...]] = {name: import_module(f"gdiff.identities.{name}").CLAIMS for name in _CHAPTERS}

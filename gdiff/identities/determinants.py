@@ -1,4 +1,4 @@
-"""Determinants."""
+"""The log-determinant: gradient and Hessian, free, on symmetric steps, in the distinct entries."""
 
 from gdiff import closed_form
 from gdiff.claim import Claim

@@ -9,6 +9,7 @@ from gdiff import closed_form
 from gdiff.claim import Claim
 from gdiff.identities.notation import (
     MAGNUS_NEUDECKER,
+    beyond,
     cookbook,
     cov,
     data,
@@ -77,6 +78,7 @@ CLAIMS = (
         arguments=(data, mean, cov),
         wrt=(1,),
         source=cookbook(86),
+        also=(beyond(1),),
         hypotheses=_PD,
     ),
     Claim(
@@ -89,6 +91,7 @@ CLAIMS = (
         wrt=(2,),
         convention="full",
         source=cookbook(57, 61),
+        also=(beyond(1),),
         hypotheses=_PD,
     ),
     Claim(
@@ -105,6 +108,7 @@ CLAIMS = (
         wrt=(2,),
         convention="symmetric",
         source=cookbook(138, 141),
+        also=(beyond(1),),
         hypotheses=_PD,
     ),
     Claim(
@@ -121,6 +125,7 @@ CLAIMS = (
         wrt=(2,),
         convention="full",
         source=cookbook(57, 61),
+        also=(beyond(4),),
         hypotheses=_PD,
     ),
     Claim(
@@ -136,6 +141,7 @@ CLAIMS = (
         wrt=(2,),
         convention="symmetric",
         source=cookbook(138, 141),
+        also=(beyond(4),),
         hypotheses=_PD,
     ),
     Claim(

@@ -9,6 +9,7 @@ from gdiff.claim import Argument, Claim
 from gdiff.domains import Symmetric, Vector
 from gdiff.identities.notation import (
     MAGNUS_NEUDECKER,
+    beyond,
     cookbook,
     cov,
     data,
@@ -74,6 +75,7 @@ CLAIMS = (
         wrt=(1,),
         kind="hessian",
         source=cookbook(348),
+        also=(beyond(2),),
         hypotheses=_PD,
     ),
     Claim(
@@ -90,6 +92,7 @@ CLAIMS = (
         kind="value",
         convention="symmetric",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(2),),
         hypotheses=_PD,
     ),
     Claim(
@@ -106,6 +109,7 @@ CLAIMS = (
         kind="hessian",
         convention="symmetric",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(2),),
         hypotheses=_PD,
     ),
     Claim(
@@ -119,6 +123,7 @@ CLAIMS = (
         kind="hessian",
         convention="full",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(2),),
         hypotheses=_PD,
     ),
     Claim(
@@ -132,6 +137,7 @@ CLAIMS = (
         kind="hessian",
         convention="symmetric",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(2),),
         hypotheses=_PD,
     ),
     Claim(
@@ -145,6 +151,7 @@ CLAIMS = (
         kind="hessian",
         convention="full",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(2),),
         hypotheses=_PD,
     ),
     Claim(
@@ -176,6 +183,7 @@ CLAIMS = (
         kind="hessian",
         convention="symmetric",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(4),),
         hypotheses=_PD,
     ),
 )

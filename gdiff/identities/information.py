@@ -16,7 +16,7 @@ from gdiff import closed_form
 from gdiff.blocks import Score
 from gdiff.claim import Argument, Claim
 from gdiff.domains import PositiveDefinite, Symmetric, Vector
-from gdiff.identities.notation import MAGNUS_NEUDECKER, Source, cov, data, log_likelihood, mean, through_vech
+from gdiff.identities.notation import MAGNUS_NEUDECKER, Source, beyond, cov, data, log_likelihood, mean, through_vech
 
 _PD = ("Sigma positive definite",)
 _FISHER = r" = \operatorname{diag}\bigl(\Sigma^{-1}, \tfrac12 D^\top (\Sigma^{-1} \otimes \Sigma^{-1}) D\bigr)"
@@ -120,6 +120,7 @@ CLAIMS = (
         kind="value",
         convention="symmetric",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(3),),
         hypotheses=_PD,
     ),
     Claim(
@@ -133,6 +134,7 @@ CLAIMS = (
         kind="value",
         convention="symmetric",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(3),),
         hypotheses=_PD,
     ),
     Claim(
@@ -146,6 +148,7 @@ CLAIMS = (
         kind="value",
         convention="full",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(3),),
         hypotheses=_PD,
     ),
     Claim(
@@ -159,6 +162,7 @@ CLAIMS = (
         kind="value",
         convention="symmetric",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(3),),
         hypotheses=_PD,
     ),
     Claim(
@@ -195,6 +199,7 @@ CLAIMS = (
         wrt=(),
         kind="negative definite",
         source=MAGNUS_NEUDECKER,
+        also=(beyond(4),),
         hypotheses=_PD,
     ),
     Claim(

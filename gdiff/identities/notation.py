@@ -5,6 +5,7 @@ The functions are written with `slogdet`, `solve` and `inv`, every entry free, a
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,9 +16,9 @@ from gdiff.claim import Argument, Source
 from gdiff.domains import General, LowerTriangular, PositiveDefinite, Symmetric, Vector
 
 
-def cookbook(*equations: int) -> Source:
-    """Petersen and Pedersen, The Matrix Cookbook, version of November 15, 2012."""
-    return Source("cookbook", "Petersen and Pedersen, The Matrix Cookbook", "2012-11-15", equations)
+def cookbook(*equations: int, place: str = "") -> Source:
+    """Petersen and Pedersen, The Matrix Cookbook, version of November 15, 2012; `place` where no number is printed."""
+    return Source("cookbook", "Petersen and Pedersen, The Matrix Cookbook", "2012-11-15", equations, place)
 
 
 def beyond(*numbers: int) -> Source:
@@ -40,6 +41,18 @@ precision = Argument("P", PositiveDefinite(), ("d", "d"), "precision")
 factor = Argument("L", LowerTriangular(), ("d", "d"), "factor")
 scatter = Argument("T", Symmetric(), ("d", "d"), "scatter")
 general = Argument("X", General(), ("d", "d"))
+
+
+@dataclass(frozen=True)
+class Bounded(General):
+    """Matrices of moderate norm: those of which a power series is summed."""
+
+    def sample(self, rng, shape, *, condition=10.0, scale=1.0):
+        """As General, the condition number at most 4 and the scale at most a half."""
+        return super().sample(rng, shape, condition=min(condition, 4.0), scale=min(scale, 1.0) / 2)
+
+
+BOUNDED = Bounded()
 
 
 def log_det(s: Array) -> Array:

@@ -1,0 +1,216 @@
+"""Traces: the gradients of tr(F(X)), of any shape that conforms, and of the Frobenius norm."""
+
+import jax.numpy as jnp
+
+from gdiff.claim import Argument, Claim, Hypothesis
+from gdiff.domains import Complex, General, Symmetric
+from gdiff.identities.matrix_functions import cosine, sine
+from gdiff.identities.notation import BOUNDED, cookbook
+from gdiff.written import identity
+
+_RECTANGULAR = {"X": ("d", "n")}
+_FORM = {"X": ("n", "p")}
+_X = Argument("X", General(), ("d", "d"))
+
+
+def _power_sum(a, x):
+    """sum_r (X^r A X^(k-r-1))' for k = 3."""
+    return (a @ x @ x + x @ a @ x + x @ x @ a).T
+
+
+CLAIMS = (
+    Claim(
+        name="trace/elementwise_function",
+        title="gradient of tr(F(X)), F taken of each element",
+        statement=r"\frac{\partial}{\partial X} \operatorname{tr}(F(X)) = f(X)^\top, \quad F(X)_{ij} = \sin X_{ij}",
+        function=lambda x: jnp.trace(jnp.sin(x)),
+        derivative=lambda x: jnp.cos(x).T,
+        arguments=(_X,),
+        wrt=(0,),
+        source=cookbook(place="2.5"),
+        hypotheses=("F differentiable in each of the elements of X",),
+        expected="refuted",
+        instead="trace/elementwise_function_diagonal",
+        note="right for a matrix function (a power series), as trace/sine; of each element, the diagonal alone counts",
+        dimensions=(2, 3),
+    ),
+    Claim(
+        name="trace/elementwise_function_diagonal",
+        title="gradient of tr(F(X)), F taken of each element",
+        statement=r"\frac{\partial}{\partial X} \operatorname{tr}(F(X)) = f(X) \circ I, \quad F(X)_{ij} = \sin X_{ij}",
+        function=lambda x: jnp.trace(jnp.sin(x)),
+        derivative=lambda x: jnp.cos(x) * jnp.eye(len(x)),
+        arguments=(_X,),
+        wrt=(0,),
+        source=cookbook(place="2.5"),
+        hypotheses=("F differentiable in each of the elements of X",),
+    ),
+    identity("trace/x", "tr(X)", "I", "X", source=cookbook(99)),
+    identity("trace/xa", "tr(X*A)", "A'", "X", source=cookbook(100), shapes=_RECTANGULAR),
+    identity("trace/axb", "tr(A*X*B)", "A'*B'", "X", source=cookbook(101), shapes=_RECTANGULAR | {"A": ("p", "d")}),
+    identity("trace/axtb", "tr(A*X'*B)", "B*A", "X", source=cookbook(102), shapes=_RECTANGULAR | {"A": ("p", "n")}),
+    identity("trace/xta", "tr(X'*A)", "A", "X", source=cookbook(103), shapes=_RECTANGULAR),
+    identity("trace/axt", "tr(A*X')", "A", "X", source=cookbook(104), shapes=_RECTANGULAR),
+    identity(
+        "trace/kron", "tr(kron(A, X))", "tr(A)*I", "X", source=cookbook(105), shapes={"A": ("p", "p"), "X": ("d", "d")}
+    ),
+    identity("trace/square", "tr(X^2)", "2*X'", "X", source=cookbook(106)),
+    identity("trace/square_b", "tr(X^2*B)", "(X*B + B*X)'", "X", source=cookbook(107)),
+    identity("trace/xtbx", "tr(X'*B*X)", "B*X + B'*X", "X", source=cookbook(108), shapes=_FORM),
+    identity("trace/bxxt", "tr(B*X*X')", "B*X + B'*X", "X", source=cookbook(109), shapes=_FORM),
+    identity("trace/xxtb", "tr(X*X'*B)", "B*X + B'*X", "X", source=cookbook(110), shapes=_FORM),
+    identity("trace/xbxt", "tr(X*B*X')", "X*B' + X*B", "X", source=cookbook(111), shapes=_FORM),
+    identity("trace/bxtx", "tr(B*X'*X)", "X*B' + X*B", "X", source=cookbook(112), shapes=_FORM),
+    identity("trace/xtxb", "tr(X'*X*B)", "X*B' + X*B", "X", source=cookbook(113), shapes=_FORM),
+    identity(
+        "trace/axbx",
+        "tr(A*X*B*X)",
+        "A'*X'*B' + B'*X'*A'",
+        "X",
+        source=cookbook(114),
+        shapes={"X": ("n", "p"), "A": ("p", "n")},
+    ),
+    identity("trace/xtx", "tr(X'*X)", "2*X", "X", source=cookbook(115), shapes=_FORM),
+    identity("trace/xxt", "tr(X*X')", "2*X", "X", source=cookbook(115), shapes=_FORM),
+    identity(
+        "trace/btxtcxb",
+        "tr(B'*X'*C*X*B)",
+        "C'*X*B*B' + C*X*B*B'",
+        "X",
+        source=cookbook(116),
+        shapes={"X": ("n", "p"), "B": ("p", "m")},
+    ),
+    identity("trace/xtbxc", "tr(X'*B*X*C)", "B*X*C + B'*X*C'", "X", source=cookbook(117), shapes=_FORM),
+    identity(
+        "trace/axbxtc",
+        "tr(A*X*B*X'*C)",
+        "A'*C'*X*B' + C*A*X*B",
+        "X",
+        source=cookbook(118),
+        shapes={"X": ("n", "p"), "A": ("m", "n"), "C": ("n", "m")},
+    ),
+    identity(
+        "trace/affine_square",
+        "tr((A*X*B + C)*(A*X*B + C)')",
+        "2*A'*(A*X*B + C)*B'",
+        "X",
+        source=cookbook(119),
+        shapes={"A": ("m", "d"), "X": ("d", "n"), "B": ("n", "p")},
+    ),
+    identity("trace/kron_square", "tr(kron(X, X))", "2*tr(X)*I", "X", source=cookbook(120)),
+    identity("trace/kron_square_value", "tr(kron(X, X))", "tr(X)^2", kind="value", source=cookbook(120)),
+    identity("trace/power", "tr(X^4)", "4*(X^3)'", "X", source=cookbook(121), title="gradient of tr(X^k), k = 4"),
+    Claim(
+        name="trace/a_power",
+        title="gradient of tr(A X^k), k = 3",
+        statement=r"\frac{\partial}{\partial X} \operatorname{tr}(A X^k) = \sum_{r=0}^{k-1} (X^r A X^{k-r-1})^\top",
+        function=lambda a, x: jnp.trace(a @ x @ x @ x),
+        derivative=_power_sum,
+        arguments=(Argument("A", General(), ("d", "d")), _X),
+        wrt=(1,),
+        source=cookbook(122),
+    ),
+    identity(
+        "trace/quartic",
+        "tr(B'*X'*C*X*X'*C*X*B)",
+        "C*X*X'*C*X*B*B' + C'*X*B*B'*X'*C'*X + C*X*B*B'*X'*C*X + C'*X*X'*C'*X*B*B'",
+        "X",
+        source=cookbook(123),
+        shapes={"X": ("n", "p"), "B": ("p", "m")},
+    ),
+    identity(
+        "trace/inverse",
+        "tr(A*inv(X)*B)",
+        "-(inv(X)*B*A*inv(X))'",
+        "X",
+        source=cookbook(63, 124),
+        shapes={"A": ("m", "d"), "B": ("d", "m")},
+    ),
+    identity(
+        "trace/inverse_transposed",
+        "tr(A*inv(X)*B)",
+        "-inv(X)'*A'*B'*inv(X)'",
+        "X",
+        source=cookbook(63, 124),
+        shapes={"A": ("m", "d"), "B": ("d", "m")},
+    ),
+    identity(
+        "trace/inverse_form",
+        "tr(inv(X'*C*X)*A)",
+        "-(C*X*inv(X'*C*X))*(A + A')*inv(X'*C*X)",
+        "X",
+        source=cookbook(125),
+        shapes=_FORM,
+        domains={"C": Symmetric()},
+        hypotheses=["C symmetric", "X'CX invertible"],
+    ),
+    identity(
+        "trace/ratio",
+        "tr(inv(X'*C*X)*(X'*B*X))",
+        "-2*C*X*inv(X'*C*X)*X'*B*X*inv(X'*C*X) + 2*B*X*inv(X'*C*X)",
+        "X",
+        source=cookbook(126),
+        shapes=_FORM,
+        domains={"B": Symmetric(), "C": Symmetric()},
+        hypotheses=["B and C symmetric", "X'CX invertible"],
+    ),
+    identity(
+        "trace/shifted_ratio",
+        "tr(inv(A + X'*C*X)*(X'*B*X))",
+        "-2*C*X*inv(A + X'*C*X)*X'*B*X*inv(A + X'*C*X) + 2*B*X*inv(A + X'*C*X)",
+        "X",
+        source=cookbook(127),
+        shapes=_FORM,
+        domains={"B": Symmetric(), "C": Symmetric()},
+        hypotheses=["B and C symmetric", "A + X'CX invertible"],
+        holds_if={"A symmetric": {"A": Symmetric()}},
+        expected="refuted",
+        instead="trace/shifted_ratio_general",
+    ),
+    identity(
+        "trace/shifted_ratio_general",
+        "tr(inv(A + X'*C*X)*(X'*B*X))",
+        "B*X*(inv(A + X'*C*X) + inv(A + X'*C*X)') - C*X*(inv(A + X'*C*X)*X'*B*X*inv(A + X'*C*X)"
+        " + (inv(A + X'*C*X)*X'*B*X*inv(A + X'*C*X))')",
+        "X",
+        source=cookbook(127),
+        shapes=_FORM,
+        domains={"B": Symmetric(), "C": Symmetric()},
+        hypotheses=["B and C symmetric", "A + X'CX invertible", "A any square matrix"],
+    ),
+    Claim(
+        name="trace/sine",
+        title="gradient of tr(sin X), the matrix sine",
+        statement=r"\frac{\partial}{\partial X} \operatorname{tr}(\sin X) = (\cos X)^\top",
+        function=lambda x: jnp.trace(sine(x)),
+        derivative=lambda x: cosine(x).T,
+        arguments=(Argument("X", BOUNDED, ("d", "d")),),
+        wrt=(0,),
+        source=cookbook(128),
+        hypotheses=("the power series of the sine",),
+    ),
+    identity(
+        "norm/frobenius_square",
+        "tr(X*X')",
+        "2*X",
+        "X",
+        source=cookbook(132),
+        shapes=_RECTANGULAR,
+        hypotheses=["X real"],
+    ),
+    Claim(
+        name="norm/frobenius_square_complex",
+        title="gradient of tr(X X^H), X complex, as d/dX",
+        statement=r"\frac{\partial}{\partial X} \operatorname{tr}(X X^{H}) = 2X",
+        function=lambda x: jnp.real(jnp.trace(x @ jnp.conj(x).T)),
+        derivative=lambda x: 2 * x,
+        arguments=(Argument("X", Complex(), ("d", "n")),),
+        wrt=(0,),
+        source=cookbook(132),
+        convention="wirtinger",
+        hypotheses=("X complex, d/dX as in (230)",),
+        holds_if=(Hypothesis("read as nabla = 2 d/dX^*", convention="nabla"),),
+        expected="refuted",
+        instead="complex/frobenius_square",
+    ),
+)

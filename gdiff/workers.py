@@ -1,0 +1,79 @@
+"""Judging many identities in several processes: each finds its entries by name in a catalogue that it loads itself."""
+
+import importlib.util
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gdiff.assessment import Assessment, assess, subject
+from gdiff.claim import Claim
+from gdiff.dataset import Dataset
+from gdiff.lookup import Catalogue, catalogue
+
+_ENOUGH = 24  # identities from which on another process is worth its start
+_MOST = 4  # processes
+
+
+def load(path: str | None = None) -> Catalogue:
+    """gdiff's own catalogue, or that of a Python file with a tuple CLAIMS, or a dictionary CHAPTERS of such.
+
+    Raises ValueError for a file that cannot be read, run, or has neither.
+    """
+    if path is None:
+        return catalogue
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file.")
+    specification = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if specification is None or specification.loader is None:
+        raise ValueError(f"{path}: not a Python file; wanted one ending in .py.")
+    module = importlib.util.module_from_spec(specification)
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+    chapters = getattr(module, "CHAPTERS", None) or {Path(path).stem: getattr(module, "CLAIMS", None)}
+    wrong = [c for claims in chapters.values() for c in (claims or [None]) if not isinstance(c, Claim)]
+    if wrong:
+        raise ValueError(
+            f"{path}: wanted CLAIMS, a tuple of claims such as `gdiff.identity` makes; got {type(wrong[0]).__name__}."
+        )
+    return Catalogue(chapters)
+
+
+def _judge(
+    path: str | None, names: Sequence[str], seed: int, data: Dataset | None, dtype: Any
+) -> list[tuple[str, Any, float]]:
+    own = load(path)
+    done = assess([own[name] for name in names], seed, data=data, dtype=dtype)
+    return [(a.entry.name, replace(a.verdict, max_error=dict(a.verdict.max_error)), a.seconds) for a in done]
+
+
+def assess_in_processes(
+    entries: Sequence[Claim], path: str | None, seed: int = 0, *, data: Dataset | None = None, dtype: Any
+) -> Iterator[Assessment]:
+    """Judge entries of the catalogue at `path` (None for gdiff's own), as each is done, in no order.
+
+    One process for each of a few cores; a handful of entries is judged in this one.
+    """
+    processes = min(os.cpu_count() or 1, _MOST)
+    if processes < 2 or len(entries) < _ENOUGH:
+        yield from assess(entries, seed, data=data, dtype=dtype)
+        return
+    groups: dict[Any, list[str]] = {}
+    for entry in entries:
+        groups.setdefault(subject(entry), []).append(entry.name)
+    by_name = {entry.name: entry for entry in entries}
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each process is one for a core
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        running = [pool.submit(_judge, path, names, seed, data, dtype) for names in groups.values()]
+        try:
+            for future in as_completed(running):
+                for name, verdict, seconds in future.result():
+                    yield Assessment(by_name[name], verdict, seconds)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
