@@ -187,9 +187,11 @@ def _run_list(arguments: argparse.Namespace) -> int:
         found = [name for name in found if name in own]
     kept = {name for name in found if arguments.status in (None, catalogue[name].expected)}
     if not kept:
-        said = [*arguments.words, arguments.chapter, arguments.source, arguments.status]
-        asked = ", ".join(repr(x) for x in said if x)
-        raise ValueError(f"no identity is all of {asked}; `gdiff list` shows every one.")
+        filters = {name: getattr(arguments, name) for name in ("chapter", "source", "status")}
+        asked = "".join(f" and --{name} {value}" for name, value in filters.items() if value)
+        raise ValueError(
+            f"no identity has the words {' '.join(arguments.words)!r}{asked}; `gdiff list` shows every one."
+        )
     chapters = {name: tuple(e for e in claims if e.name in kept) for name, claims in catalogue.chapters.items()}
     chapters = {name: claims for name, claims in chapters.items() if claims}
     if arguments.chapters or not arguments.markdown:

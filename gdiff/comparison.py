@@ -16,6 +16,7 @@ from gdiff.tolerance import question, tolerance, unit_roundoff
 from gdiff.truth import Truth, pooled
 
 _HAIR = 1e-2  # of the question: a function that is off by less than this is no other formula, but badly rounded
+_SLACK = 8.0  # bounds are measured, and may be this much too small where a difference is less than a hair
 
 _JUMP = 1e-3  # of the derivative: answering so much to a rounding of the arguments, it is no smooth function's
 
@@ -40,6 +41,11 @@ class Reading:
             )
         self.read = read
         self.by_rows = reader(shape, first, second, by_rows=True) if not self.transposed else None
+
+
+def exceeds(error: np.ndarray, bound: np.ndarray, hair: float) -> np.ndarray:
+    """Where an error is over its bound: by more than the bound may be mistaken, or by more than a hair."""
+    return (error > bound) & ((error > _SLACK * bound) | (error > hair))
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,8 @@ class Held:
         error = np.abs(tensor - block.tensor)
         size = float(np.max(np.abs(block.tensor), initial=0.0)) or 1.0
         largest = float(np.max(bound, initial=0.0)) / size
-        over = not np.all(np.isfinite(error)) or bool(np.any(error > bound))
+        hair = _HAIR * self.question * size
+        over = not np.all(np.isfinite(error)) or bool(np.any(exceeds(error, bound, hair)))
         return over, float(np.max(error, initial=0.0)) / size, largest, bound
 
     def is_flat(self) -> bool:
@@ -183,6 +190,7 @@ class Held:
                     given = np.abs(self.frobenius(self.half[b], b, convention)) * (1 + 1e-9)
                     scale = max(scale, float(np.max(np.abs(block.tensor), initial=0.0)))
                 components = rows @ tensor @ columns.T
+                hair = 0.0 if self.half is not None else _HAIR * self.question * scale
                 over = []
                 tightest = np.min([e for _, e in estimates.values()], axis=0) + claim
                 clear = bool(np.max(tightest, initial=0.0) <= self.question * scale)
@@ -193,13 +201,17 @@ class Held:
                     checks += error.size
                     finite = np.all(np.isfinite(error))
                     relative = float(np.max(error, initial=0.0)) / (scale or 1.0) if finite else float("inf")
-                    over.append(not finite or bool(np.any(error > bound + claim + given)))
+                    over.append(not finite or bool(np.any(exceeds(error, bound + claim + given, hair))))
                     informative = float(np.max(bound + claim, initial=0.0)) <= self.question**0.5 * scale
                     if over[-1] or informative:  # an oracle's error says nothing where its own noise is as large
                         errors[name] = max(errors.get(name, 0.0), by_entry[1] if by_entry and finite else relative)
                     most = max(most, relative if not by_entry or not finite else by_entry[1])
                 pairs = list(estimates.values())
-                agree = all(np.all(np.abs(v - w) <= e + g) for i, (v, e) in enumerate(pairs) for w, g in pairs[i + 1 :])
+                agree = not any(
+                    np.any(exceeds(np.abs(v - w), e + g, hair))
+                    for i, (v, e) in enumerate(pairs)
+                    for w, g in pairs[i + 1 :]
+                )
                 disagreement |= not agree
                 if any(over) or (entries is not None and entries[0]):
                     failing.add(b)

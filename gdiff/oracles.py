@@ -263,10 +263,30 @@ class Evaluated:
         return self._out[:, None, :]
 
 
+def _annihilator(powers: Sequence[int], offsets: np.ndarray) -> np.ndarray:
+    """Weights of length one that take a combination of these powers at the offsets to zero."""
+    vectors = np.linalg.svd(np.stack([offsets**k for k in powers]))[2]
+    return np.asarray(vectors[-1])
+
+
+_ODD_NOISE = _annihilator((1, 3, 5, 7), _OFFSETS)
+_EVEN_NOISE = _annihilator((0, 2, 4, 6, 8), np.concatenate([[0.0], _OFFSETS]))
+_NOISE_SAFETY = 4.0  # of one root mean square over all directions
+
+
+def _noise(residuals: np.ndarray) -> Any:
+    """How far the values of f scatter about smooth ones: what no polynomial of the stencil's order explains."""
+    return _NOISE_SAFETY * np.sqrt(np.mean(residuals**2, axis=0)) / np.sqrt(2)  # a difference has the noise of two
+
+
 def first_differences(
     values: Callable[[Sequence[Leaves]], np.ndarray], point: Leaves, slot: int, basis: np.ndarray, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Directional derivatives (m, q) of f along the basis of one leaf, and the estimate of their truncation."""
+    """Directional derivatives (m, q) of f along the basis of one leaf, and the estimate of their error.
+
+    Truncation from the distance of two steps; noise from what is left of the values where polynomials are taken out,
+    since a badly conditioned f scatters by more than moving its arguments by a rounding shows.
+    """
     moved = [
         point[:slot] + (point[slot] + sign * step * offset * e,) + point[slot + 1 :]
         for e in basis
@@ -280,7 +300,8 @@ def first_differences(
     odd = {float(o): out[:, i, 0] - out[:, i, 1] for i, o in enumerate(_OFFSETS)}
     coarse = sum(c * odd[float(j)] for j, c in _FIRST.items()) / step
     fine = sum(c * odd[j / 2] for j, c in _FIRST.items()) / (step / 2)
-    return np.asarray(fine).T, np.abs(np.asarray(coarse - fine)).T / 8
+    noise = _noise(np.einsum("o,qom->qm", _ODD_NOISE, out[:, :, 0] - out[:, :, 1])) / (step / 2)
+    return np.asarray(fine).T, (np.abs(np.asarray(coarse - fine)) / 8 + noise).T
 
 
 def in_small_steps(
@@ -318,6 +339,8 @@ def second_differences(
     even = {float(o): out[:, i, 0] + out[:, i, 1] for i, o in enumerate(_OFFSETS)}
     coarse = (sum(c * even[float(j)] for j, c in _SECOND.items()) - 49 / 18 * centre) / step**2
     fine = (sum(c * even[j / 2] for j, c in _SECOND.items()) - 49 / 18 * centre) / (step / 2) ** 2
+    values_and_centre = np.concatenate([np.full((len(pairs), 1), 2 * centre), out.sum(axis=2)], axis=1)
+    noise = 3 * _noise(values_and_centre @ _EVEN_NOISE) / (step / 2) ** 2  # three of them in a mixed one, halved
 
     def polarise(along: np.ndarray) -> np.ndarray:
         pure = {a: along[i] for i, (a, b) in enumerate(pairs) if a == b}
@@ -327,4 +350,4 @@ def second_differences(
         return full
 
     best = polarise(np.asarray(fine))
-    return best, np.abs(polarise(np.asarray(coarse)) - best) / 8
+    return best, np.abs(polarise(np.asarray(coarse)) - best) / 8 + noise

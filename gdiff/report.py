@@ -94,6 +94,7 @@ def summary(assessments: Sequence[Assessment]) -> str:
     counts = Counter(str(a.verdict.status) for a in assessments)
     checks = sum(a.verdict.checks for a in assessments)
     parts = ", ".join(text.format(counts[status]) for status, text in _COUNTED.items() if counts[status])
+    parts = re.sub(r"\b1 hold\b", "1 holds", parts)
     unexpected = sum(not a.as_expected for a in assessments)
     return f"{len(assessments)} identities, {checks} comparisons: {parts}; {unexpected} unexpected."
 

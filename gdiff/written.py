@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from gdiff.claim import Argument, Claim, Hypothesis, Kind, Source, Standing
 from gdiff.derivation import Expression, parse_together
 from gdiff.derivation.printer import to_typeset
-from gdiff.derivation.tree import Symbol
+from gdiff.derivation.tree import Call, Power, Symbol
 from gdiff.domains import Domain, default_domain
 from gdiff.symmetric.coordinates import check_convention
 
 _OPERATOR = {"gradient": r"\frac{{\partial}}{{\partial {0}}}", "jacobian": r"\frac{{\partial}}{{\partial {0}^\top}}"}
+_ONE_WORD = {"t", "tr", "det", "log", "vec"}  # what a d before it is not read as a part of
 _OF = {
     "gradient": "gradient of {0} in {1}",
     "hessian": "Hessian of {0} in {1}",
@@ -117,9 +118,10 @@ def _statement(
     left, right = f.typeset(), derivative.typeset()
     if kind == "value":
         return f"{left} = {right}"
-    bracketed = left if len(f.terms()) == 1 else rf"\left[{left}\right]"
     if kind == "differential":
-        return rf"\mathrm{{d}} {bracketed} = {right}"
+        alone = isinstance(f.node, Symbol | Power) or (isinstance(f.node, Call) and f.node.function in _ONE_WORD)
+        return rf"\mathrm{{d}} {left} = {right}" if alone else rf"\mathrm{{d}} \left({left}\right) = {right}"
+    bracketed = left if len(f.terms()) == 1 else rf"\left[{left}\right]"
     (variable,) = variables
     symbol = to_typeset(Symbol(variable))
     if kind == "hessian":

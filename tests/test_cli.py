@@ -16,7 +16,7 @@ def _run(capsys, *argv):
 
 def test_verify_prints_a_line_an_identity_and_writes_json(capsys, tmp_path):
     path = tmp_path / "out.json"
-    status, out, _ = _run(capsys, "verify", "log_det/full", "cookbook:81", "--json", str(path), "--seed", "3")
+    status, out, _ = _run(capsys, "verify", "log_det/full", "quadratic_form/vector", "--json", str(path), "--seed", "3")
     assert status == 0
     assert "log_det/full" in out
     assert "quadratic_form/vector" in out

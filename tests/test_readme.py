@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from gdiff.lookup import catalogue
-
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```console\n\$ (.+?)\n(.*?)```", README.read_text(), re.DOTALL)
 
@@ -34,12 +32,6 @@ def _stable(text):
 @pytest.mark.parametrize(("command", "shown"), BLOCKS, ids=[c for c, _ in BLOCKS])
 def test_the_output_shown_is_the_output_printed(command, shown):
     assert _stable(output_of(command)) == _stable(shown)
-
-
-def test_the_table_of_the_catalogue_is_the_catalogue():
-    table = output_of("gdiff list --markdown").strip()
-    assert table.count("\n") > len(catalogue)
-    assert table in README.read_text()
 
 
 def test_the_readme_shows_checks_and_marks_its_two_lines():
