@@ -215,7 +215,7 @@ def _run_show(arguments: argparse.Namespace) -> int:
     from gdiff.assessment import assess
     from gdiff.listing import convention_of, sources_of
     from gdiff.lookup import catalogue
-    from gdiff.report import closed_form_source, status_of
+    from gdiff.report import closed_form_source, counter_example, status_of
 
     assessments = []
     for assessment in assess(_entries([arguments.name]), arguments.seed):
@@ -232,12 +232,24 @@ def _run_show(arguments: argparse.Namespace) -> int:
             *([f"  instead      {right.name}: {right.statement}"] if right is not None else []),
             f"  verdict      {status_of(assessment)}",
             *(f"  {line}" for line in str(assessment.verdict).splitlines()),
+            *_shown(counter_example(assessment)),
             "",
             closed_form_source(entry),
         ]
         print("\n".join(lines))
         assessments.append(assessment)
     return _exit_status(assessments)
+
+
+def _shown(arrays: dict[str, Any]) -> list[str]:
+    """A counter-example, an array after another, as NumPy prints them."""
+    import numpy as np
+
+    lines = ["  counter-example"] if arrays else []
+    for name, array in arrays.items():
+        text = np.array2string(np.asarray(array), precision=5, suppress_small=True, prefix=f"    {name} = ")
+        lines.append(f"    {name} = {text}")
+    return lines
 
 
 # gdiff check

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from gdiff.assessment import Assessment
 from gdiff.claim import Claim
 from gdiff.display import Table, number
@@ -160,11 +162,23 @@ def claim_json(assessment: Assessment) -> dict[str, Any]:
         "instead": entry.instead,
         "holds_if": list(verdict.hypotheses),
         "diagnosis": None if diagnosis is None else {"kind": diagnosis.kind.value, "message": diagnosis.message},
+        "counter_example": {k: np.asarray(v).tolist() for k, v in counter_example(assessment).items()},
         "max_error": dict(verdict.max_error),
         "bound": verdict.bound,
         "checks": verdict.checks,
         "seconds": round(assessment.seconds, 3),
     }
+
+
+def counter_example(assessment: Assessment) -> dict[str, Any]:
+    """Where a claim is refuted: the arguments at a point by name, what is claimed there, and what is true."""
+    diagnosis = assessment.verdict.diagnosis
+    if not assessment.verdict.refuted or diagnosis is None or "arguments" not in diagnosis.evidence:
+        return {}
+    found = diagnosis.evidence
+    names = {name for a in assessment.entry.arguments for name in (a.name, f"Re {a.name}", f"Im {a.name}")}
+    arguments = {name: array for name, array in found["arguments"].items() if name in names}
+    return {**arguments, "claimed": found["claimed"], "true": found["true"]}
 
 
 def closed_form_source(entry: Claim) -> str:

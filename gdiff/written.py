@@ -16,7 +16,7 @@ _OF = {
     "hessian": "Hessian of {0} in {1}",
     "jacobian": "Jacobian of {0} in {1}",
     "differential": "differential of {0}",
-    "value": "{0}",
+    "value": "{0} = {2}",
 }
 
 
@@ -63,7 +63,8 @@ def identity(
         [expression, claim], shapes=shapes, wrt=variables[0] if reads_as_gradient else None, symmetric=symmetric
     )
     steps = [f"d{v}" for v in variables] if kind == "differential" else []
-    names = [n for n in f.all_shapes if n not in steps]
+    read = {*f.symbols, *derivative.symbols}
+    names = [n for n in f.all_shapes if n in read and n not in steps]
     unknown = [v for v in (*variables, *spaces) if v not in names]
     if unknown:
         raise ValueError(f"{name}: {', '.join(unknown)} is not in the texts; they have {', '.join(names)}.")
@@ -72,7 +73,7 @@ def identity(
         check_convention(convention)
     return Claim(
         name=name,
-        title=title or _OF[kind].format(f.text, " and ".join(variables)),
+        title=title or _OF[kind].format(f.text, " and ".join(variables), derivative.text),
         statement=_statement(kind, f, derivative, variables, convention),
         function=f.function(names),
         derivative=derivative.function([*names, *steps]),

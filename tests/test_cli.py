@@ -1,7 +1,9 @@
 import json
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from gdiff.cli import main
@@ -127,3 +129,65 @@ def test_python_m_gdiff_is_the_same_command():
     done = subprocess.run([sys.executable, "-m", "gdiff", "list", "cookbook:81"], capture_output=True, text=True)
     assert done.returncode == 0
     assert "quadratic_form/vector" in done.stdout
+
+
+def test_what_is_refuted_comes_with_a_counter_example_that_is_one(capsys, tmp_path):
+    path = tmp_path / "out.json"
+    status, out, _ = _run(capsys, "show", "quotient/printed")
+    assert status == 0
+    assert "refuted, as expected (holds if B symmetric)" in out
+    assert "instead      quotient/rayleigh" in out
+    assert "counter-example" in out
+    _run(capsys, "verify", "quotient/printed", "--json", str(path))
+    (entry,) = json.loads(path.read_text())["claims"]
+    assert (entry["status"], entry["expected"], entry["holds_if"]) == ("refuted", "refuted", ["B symmetric"])
+    point = {name: np.asarray(value) for name, value in entry["counter_example"].items()}
+    a, b, x = point["A"], point["B"], point["x"]
+    above, below = a @ x, b @ x
+    true = 2 * a.T @ above / (below @ below) - 2 * (above @ above) * b.T @ below / (below @ below) ** 2
+    np.testing.assert_allclose(point["true"], true, rtol=1e-9)
+    assert np.max(np.abs(point["claimed"] - true)) > 0.1 * np.max(np.abs(true))
+
+
+def test_a_work_is_judged_a_line_an_equation():
+    from gdiff.assessment import Assessment
+    from gdiff.lookup import catalogue
+    from gdiff.report import equation_table
+    from gdiff.verdict import Verdict
+
+    judged = [Assessment(entry, Verdict("holds", checks=1), 0.0) for entry in catalogue.find("cookbook")]
+    shown = [row[0] for row in equation_table(judged, "cookbook").rows]
+    numbers = [int(n) for n in shown if n.isdigit()]
+    assert numbers == sorted(numbers)
+    assert set(range(32, 145)) <= set(numbers)
+    assert "8.2.4" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "count"),
+    [
+        (["--chapter", "inverses"], "inverse/differential", 7),
+        (["--source", "cookbook:53"], "det/xtax_symmetric", 1),
+        (["--status", "convention dependent"], "mixture/covariance", 1),
+        (["toeplitz", "--status", "refuted"], "toeplitz/trace_printed", 2),
+    ],
+)
+def test_the_list_is_filtered(capsys, options, first, count):
+    status, out, _ = _run(capsys, "list", *options)
+    assert status == 0
+    rows = re.findall(r"^  (\w+/\w+) ", out, re.MULTILINE)
+    assert (rows[0], len(rows)) == (first, count)
+
+
+def test_a_filter_that_is_wrong_says_what_there_is(capsys):
+    status, _, err = _run(capsys, "list", "--chapter", "nothing")
+    assert status == 2
+    assert "wanted one of differentials, rules" in err
+
+
+def test_chapters_are_judged_in_several_processes(capsys):
+    status, out, _ = _run(capsys, "verify", "vector_forms")
+    assert status == 0
+    names = [line.split()[0] for line in out.splitlines() if line.startswith(("  form/", "  entry/", "  power/"))]
+    assert names[:3] == ["form/linear", "form/bilinear", "form/bilinear_transposed"]
+    assert "0 unexpected" in out

@@ -2,14 +2,23 @@ import numpy as np
 import pytest
 
 from gdiff.domains import (
+    Circulant,
     Correlation,
+    DefinitePart,
     Diagonal,
     General,
+    Hermitian,
     LowerTriangular,
     Positive,
     PositiveDefinite,
+    RepeatedSpectrum,
     Scalar,
+    Singular,
+    SingularSymmetric,
+    Skew,
     Symmetric,
+    SymmetricToeplitz,
+    Toeplitz,
     Vector,
     default_domain,
 )
@@ -28,9 +37,12 @@ CASES = [(d, (n, n)) for d in SQUARE for n in (1, 2, 3, 5)] + [
     (LowerTriangular(), (2, 3, 3)),
 ]
 IDS = [f"{type(d).__name__}{s}" for d, s in CASES]
+PATTERNS = [Skew(), Toeplitz(), SymmetricToeplitz(), Circulant(), DefinitePart(), Singular(), SingularSymmetric()]
+EVERY = CASES + [(d, (n, n)) for d in (*PATTERNS, RepeatedSpectrum()) for n in (1, 2, 3, 4)]
+EVERY_ID = [f"{type(d).__name__}{s}" for d, s in EVERY]
 
 
-@pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
+@pytest.mark.parametrize(("domain", "shape"), EVERY, ids=EVERY_ID)
 def test_samples_lie_in_the_domain(domain, shape):
     for condition in (1.0, 10.0, 1e6):
         point = domain.sample(np.random.default_rng(0), shape, condition=condition)
@@ -48,7 +60,7 @@ def test_degenerate_points_lie_in_the_domain(domain, shape):
         assert np.all(np.isfinite(domain.tangent_basis(point)))
 
 
-@pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
+@pytest.mark.parametrize(("domain", "shape"), EVERY, ids=EVERY_ID)
 def test_tangent_and_normal_directions_span_everything(domain, shape):
     point = np.asarray(domain.sample(np.random.default_rng(1), shape))
     tangent, normal = domain.tangent_basis(point), domain.normal_basis(point)
@@ -57,7 +69,7 @@ def test_tangent_and_normal_directions_span_everything(domain, shape):
     assert np.linalg.matrix_rank(together) == point.size
 
 
-@pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
+@pytest.mark.parametrize(("domain", "shape"), EVERY, ids=EVERY_ID)
 def test_projection_is_the_identity_on_tangents_and_orthogonal(domain, shape):
     rng = np.random.default_rng(2)
     point = np.asarray(domain.sample(rng, shape))
@@ -70,7 +82,7 @@ def test_projection_is_the_identity_on_tangents_and_orthogonal(domain, shape):
         assert abs(np.sum(rest * direction)) <= tolerance("float64", conditioning=size)
 
 
-@pytest.mark.parametrize(("domain", "shape"), CASES, ids=IDS)
+@pytest.mark.parametrize(("domain", "shape"), EVERY, ids=EVERY_ID)
 @pytest.mark.parametrize("condition", [10.0, 1e6])
 def test_steps_of_finite_differences_never_leave_the_domain(domain, shape, condition):
     point = np.asarray(domain.sample(np.random.default_rng(3), shape, condition=condition))
@@ -163,3 +175,54 @@ def test_a_factor_is_perturbed_as_the_rounding_of_its_product_does():
     change = np.max(np.abs(moved @ moved.T - product) / scale)
     assert question() / 100 < change < 10 * question()
     assert np.array_equal(moved, np.tril(moved))
+
+
+def test_patterns_are_what_their_names_say():
+    rng = np.random.default_rng(6)
+    t, s, c = (d.sample(rng, (4, 4)) for d in (Toeplitz(), SymmetricToeplitz(), Circulant()))
+    for k in range(-3, 4):
+        assert len(set(np.diag(t, k))) == 1
+    assert np.array_equal(s, s.T)
+    assert len({*s.reshape(-1)}) == 4
+    assert np.array_equal(np.roll(c, (1, 1), (0, 1)), c)
+    assert not Toeplitz().contains(rng.normal(size=(4, 4)))
+    gradient = rng.normal(size=(4, 4))
+    assert np.allclose(np.diag(Toeplitz().project(gradient), 1), np.mean(np.diag(gradient, 1)))
+
+
+def test_singular_matrices_are_one_short_of_full_rank():
+    for domain, shape in ((Singular(), (4, 4)), (Singular(), (5, 3)), (SingularSymmetric(), (3, 3))):
+        point = domain.sample(np.random.default_rng(7), shape, condition=100.0)
+        assert np.linalg.matrix_rank(point) == min(shape) - 1
+
+
+def test_a_repeated_spectrum_has_two_equal_eigenvalues():
+    values = np.linalg.eigvalsh(RepeatedSpectrum().sample(np.random.default_rng(8), (4, 4), condition=100.0))
+    assert agree(values[0], values[1])
+    assert values[2] > 2 * values[1]
+
+
+def test_a_definite_part_is_definite_and_the_matrix_is_not_symmetric():
+    point = DefinitePart().sample(np.random.default_rng(9), (3, 3))
+    assert np.linalg.eigvalsh(point + point.T).min() > 0
+    assert not agree(point, point.T)
+    assert not DefinitePart().contains(-point)
+
+
+def test_a_hermitian_matrix_has_a_symmetric_and_a_skew_part():
+    point = Hermitian().sample(np.random.default_rng(10), (3, 3))
+    assert np.array_equal(point, point.conj().T)
+    assert np.array_equal(Hermitian().project(point), point)
+    together = np.concatenate([Hermitian().tangent_basis(point), Hermitian().normal_basis(point)])
+    assert np.linalg.matrix_rank(np.concatenate([together.real, together.imag], axis=1).reshape(18, 18)) == 18
+
+
+def test_many_draws_are_each_moved_on_their_own():
+    rng = np.random.default_rng(11)
+    for domain, shape in EVERY:
+        point = np.asarray(domain.sample(rng, shape))
+        moved = domain.perturb(rng, point, 1e-9, (4,))
+        assert moved.shape == (4, *shape)
+        assert np.allclose(moved, point, atol=1e-7)
+        free = point.size and not (isinstance(domain, Skew | Correlation) and point.size == 1)
+        assert not free or len({m.tobytes() for m in moved}) == 4

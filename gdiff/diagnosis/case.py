@@ -183,7 +183,7 @@ def worst_entry(case: Case, convention: str | None, sample: Sample | None = None
 
 
 def evidence(case: Case, convention: str | None, **more: Any) -> dict[str, Any]:
-    """The ratio table, the worst entry, and what a rule adds."""
+    """The ratio table, the worst entry, the arguments at that point, and what a rule adds."""
     sample = case.samples[0]
     target = case.target(sample, convention)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -194,5 +194,6 @@ def evidence(case: Case, convention: str | None, **more: Any) -> dict[str, Any]:
         "claimed": sample.claimed.reshape(shape),
         "true": target.reshape(shape),
         "ratios": ratios.reshape(shape),
+        "arguments": dict(sample.arguments),
         **more,
     }

@@ -49,8 +49,8 @@ class Kind(StrEnum):
 class Diagnosis:
     """A named suspicion, its message to a person, and the evidence behind it.
 
-    `evidence` has "worst" (index, claimed, true), "ratios" (claimed over true at the first point), "instead" (what
-    would hold), and more where a rule has more to show.
+    `evidence` has "worst" (index, claimed, true), "claimed", "true", "ratios" (claimed over true) and "arguments" at
+    the first point, "instead" (what would hold), and more where a rule has more to show.
     """
 
     kind: Kind

@@ -188,7 +188,32 @@ CLAIMS = (
             "X invertible": {"X": Singular()},
         },
         expected="holds under hypotheses",
-        instead="det/axb_general",
+        instead="det/axb_adjugate",
+    ),
+    Claim(
+        name="det/axb_adjugate",
+        title="gradient of det(AXB), by the adjugate",
+        statement=r"\frac{\partial \det(A X B)}{\partial X} = A^\top \operatorname{adj}(A X B)^\top B^\top",
+        function=lambda a, x, b: jnp.linalg.det(a @ x @ b),
+        derivative=lambda a, x, b: a.T @ adjugate(a @ x @ b).T @ b.T,
+        arguments=(
+            Argument("A", General(), ("p", "m")),
+            Argument("X", General(), ("m", "n")),
+            Argument("B", General(), ("n", "p")),
+        ),
+        wrt=(1,),
+        source=cookbook(51),
+        hypotheses=("A X B square, singular or not",),
+        fails_unless=(
+            Hypothesis(
+                "X invertible",
+                (
+                    Argument("A", General(), ("d", "d")),
+                    Argument("X", Singular(), ("d", "d")),
+                    Argument("B", General(), ("d", "d")),
+                ),
+            ),
+        ),
     ),
     identity(
         "det/axb_general",

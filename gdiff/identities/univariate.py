@@ -100,7 +100,7 @@ CLAIMS = (
     *(
         _claim(
             f"line/fourth_moment{suffix}",
-            "<x^4> - <x^2>^2 of the density exp(-c_2 x^2 + c_1 x), by its coefficients",
+            "<x^4> - <x^2>^2 of the density exp(c_2 x^2 + c_1 x), by its coefficients",
             rf"\langle x^4 \rangle - \langle x^2 \rangle^2 = \frac{{2}}{{(2 c_2)^2}}"
             rf" \Bigl[1 - {factor} \frac{{c_1^2}}{{2 c_2}}\Bigr]",
             lambda c1, c2: expectation(
