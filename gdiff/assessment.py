@@ -12,7 +12,7 @@ from gdiff.claim import Claim, Hypothesis
 from gdiff.dataset import Dataset
 from gdiff.diagnosis import Diagnosis, Kind
 from gdiff.domains import Complex
-from gdiff.oracles import Batched, judging
+from gdiff.oracles import Batched, each, judging
 from gdiff.reduction import problem
 from gdiff.tolerance import question, tolerance
 from gdiff.truth import NotEstablished, Truth, establish
@@ -253,7 +253,7 @@ def _definite(entry: Claim, point: Sequence[np.ndarray], seed: int) -> Verdict:
             )
         )
     with judging():
-        (matrices,) = Batched(entry.function)([np.stack(leaves) for leaves in zip(*points, strict=True)])
+        (matrices,) = Batched(each(entry.function))([np.stack(leaves) for leaves in zip(*points, strict=True)])
     worst, counter = -np.inf, None
     for args, matrix in zip(points, matrices, strict=True):
         root = np.sqrt(np.abs(np.diag(matrix)))

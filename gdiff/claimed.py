@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdiff.oracles import Batched, Leaves, judging, refuse_tracers
+from gdiff.oracles import Batched, Leaves, each, judging, refuse_tracers
 from gdiff.tolerance import half_unit, unit_roundoff
 from gdiff.truth import Truth
 
@@ -38,7 +38,7 @@ class ClaimFunction:
     def __init__(self, claimed: Any, truth: Truth) -> None:
         self._claims = claimed if isinstance(claimed, tuple) else (claimed,)
         self._rebuild = truth.arguments.rebuild
-        self._batched = Batched(self._evaluate)
+        self._batched = Batched(each(self._evaluate))
 
     def _evaluate(self, *leaves: Any) -> Any:
         args = self._rebuild(leaves)

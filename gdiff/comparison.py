@@ -106,9 +106,9 @@ class Held:
             assert truth_noise is not None
             noise = stored + truth_noise * (u / unit_roundoff(self.truth.dtype))
         else:
-            changes = [self.frobenius(w[b], b, convention) - tensor for w in self.moved[n]]
+            changes = np.stack([self.frobenius(w[b], b, convention) for w in self.moved[n]]) - tensor
             if frames is not None:
-                changes = [frames[0] @ c @ frames[1].T for c in changes]
+                changes = frames[0] @ changes @ frames[1].T
             noise = stored + pooled(np.max(np.abs(changes), axis=0))
         return np.asarray(tolerance(self.values.dtype, conditioning=noise / u))
 

@@ -11,6 +11,7 @@ A function that JAX cannot trace (NumPy, SciPy) is judged by differences alone. 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
@@ -48,9 +49,29 @@ def refuse_tracers(tree: Any) -> None:
         raise TypeError("verification needs concrete arrays, got a tracer: call it outside jit, grad and vmap.")
 
 
+Lift = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of stacks of one point, without tracing it: `jax.vmap` for functions that need concrete values."""
+    return lambda *stacked: jax.tree.map(lambda x: jnp.asarray(x)[None], function(*(leaf[0] for leaf in stacked)))
+
+
+def _of_one_on_the_host(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same in NumPy."""
+    return lambda *stacked: jax.tree.map(lambda x: np.asarray(x)[None], function(*(leaf[0] for leaf in stacked)))
+
+
+def each(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of single points as one that `Batched` takes."""
+    return lambda lift, *stacked: lift(function)(*stacked)
+
+
 class Batched:
     """A function of leaves, called at many points: one program run on chunks of them if it can be traced, else each.
 
+    `function(lift, *stacked)` is of stacks of leaves, and returns stacks; `lift` makes a function of stacks of one of
+    single points. Where it differentiates, it lifts first: a batch then goes through f alone, and not its derivatives.
     `mode` is "program", "traced" (JAX runs it, but only with concrete values, one point at a time) or "host" (NumPy).
     """
 
@@ -58,7 +79,7 @@ class Batched:
         self, function: Callable[..., Any], *, modes: Sequence[str] = ("program", "traced", "host"), chunk: int = _CHUNK
     ) -> None:
         self._function, self._chunk = function, chunk
-        self._program = Program(jax.vmap(function))
+        self._program = Program(partial(function, jax.vmap))
         self._modes = list(modes)
         self.mode = self._modes[0]
 
@@ -84,10 +105,11 @@ class Batched:
                 chunks.append([np.asarray(leaf)[:size] for leaf in self._program(*part)])
             return [np.concatenate(leaves) for leaves in zip(*chunks, strict=True)]
         convert = jnp.asarray if self.mode == "traced" else np.array
+        lift = _of_one if self.mode == "traced" else _of_one_on_the_host
         for index in range(count):
-            out = jax.tree.leaves(self._function(*(convert(leaf[index]) for leaf in stacked)))
+            out = jax.tree.leaves(self._function(lift, *(convert(leaf[index : index + 1]) for leaf in stacked)))
             chunks.append([np.asarray(leaf) for leaf in out])
-        return [np.stack(leaves) for leaves in zip(*chunks, strict=True)]
+        return [np.concatenate(leaves) for leaves in zip(*chunks, strict=True)]
 
 
 def _stack(points: Sequence[Leaves]) -> list[np.ndarray]:
@@ -102,7 +124,7 @@ class Function:
 
     def __init__(self, flat: Callable[..., Any], wrt: Sequence[int], order: int) -> None:
         self._flat, self._wrt, self._order = flat, tuple(wrt), order
-        self._values = Batched(self._outputs)
+        self._values = Batched(each(self._outputs))
         self._reverse = Batched(self._pulled, modes=("program", "traced"))
         self._forward = Batched(self._pushed, modes=("program", "traced"))
         self.traceable = True
@@ -112,54 +134,61 @@ class Function:
         out = self._flat(*leaves)
         return out.reshape(-1) if hasattr(out, "reshape") else np.asarray(out).reshape(-1)
 
-    def _at(self, leaves: Sequence[Any]) -> Callable[..., Any]:
+    def _at(self, lift: Lift, leaves: Sequence[Any]) -> Callable[..., Any]:
+        """The outputs at stacked points, (N, m), as a function of the differentiated leaves."""
+        lifted = lift(lambda *single: jnp.asarray(self._outputs(*single)))
+
         def moved(*chosen: Any) -> Any:
             everything = list(leaves)
             for position, value in zip(self._wrt, chosen, strict=True):
                 everything[position] = value
-            return jnp.asarray(self._outputs(*everything))
+            return lifted(*everything)
 
         return moved
 
-    def _gradient(self, leaves: Sequence[Any]) -> Callable[..., Any]:
+    def _gradient(self, lift: Lift, leaves: Sequence[Any]) -> Callable[..., Any]:
         """The gradient of a scalar function, by reverse mode, and its value."""
-        moved = self._at(leaves)
-        slots = tuple(range(len(self._wrt)))
+        moved = self._at(lift, leaves)
 
         def gradient(*xs: Any) -> Any:
-            value, own = jax.value_and_grad(lambda *ys: moved(*ys)[0], argnums=slots)(*xs)
-            return own, value[None]
+            value, pull = jax.vjp(moved, *xs)
+            if value.shape[1] != 1:
+                raise ValueError(f"a Hessian is of a scalar function; f returned {value.shape[1]} numbers.")
+            return pull(jnp.ones_like(value)), value
 
         return gradient
 
-    def _pulled(self, *leaves: Any) -> Any:
+    def _pulled(self, lift: Lift, *leaves: Any) -> Any:
         """The value, and derivatives by reverse mode: rows of a Jacobian, or of a Hessian by reverse over reverse."""
         chosen = tuple(leaves[i] for i in self._wrt)
         if self._order == 1:
-            value, pull = jax.vjp(self._at(leaves), *chosen)
-            if value.shape == (1,):
-                return value, [g[None] for g in pull(jnp.ones_like(value))]
-            return value, jax.vmap(pull)(jnp.eye(value.shape[0], dtype=value.dtype))
-        own, pull, value = jax.vjp(self._gradient(leaves), *chosen, has_aux=True)
+            value, pull = jax.vjp(self._at(lift, leaves), *chosen)
+            n, m = value.shape
+            if m == 1:
+                return value, [g[:, None] for g in pull(jnp.ones_like(value))]
+            units = jnp.broadcast_to(jnp.eye(m, dtype=value.dtype)[:, None], (m, n, m))
+            return value, [jnp.moveaxis(g, 0, 1) for g in jax.vmap(pull)(units)]
+        own, pull, value = jax.vjp(self._gradient(lift, leaves), *chosen, has_aux=True)
         seconds = []
         for slot, g in enumerate(own):
-            units = jnp.eye(g.size, dtype=g.dtype).reshape(g.size, *g.shape)
+            size = g[0].size
+            units = jnp.broadcast_to(jnp.eye(size, dtype=g.dtype).reshape(size, 1, *g.shape[1:]), (size, *g.shape))
 
             def rows(unit: Any, slot: int = slot) -> Any:
                 return pull(tuple(unit if i == slot else jnp.zeros_like(x) for i, x in enumerate(own)))
 
-            seconds.append(jax.vmap(rows)(units))
+            seconds.append([jnp.moveaxis(h, 0, 1) for h in jax.vmap(rows)(units)])
         return value, seconds
 
-    def _pushed(self, *inputs: Any) -> Any:
+    def _pushed(self, lift: Lift, *inputs: Any) -> Any:
         """The value, and the differential of the function, or of its gradient, along one direction of all leaves."""
         count = len(inputs) - len(self._wrt)
         leaves, directions = inputs[:count], inputs[count:]
         chosen = tuple(leaves[i] for i in self._wrt)
         tangents = tuple(v.astype(x.dtype) for v, x in zip(directions, chosen, strict=True))
         if self._order == 1:
-            return jax.jvp(self._at(leaves), chosen, tangents)
-        _, along, value = jax.jvp(self._gradient(leaves), chosen, tangents, has_aux=True)
+            return jax.jvp(self._at(lift, leaves), chosen, tangents)
+        _, along, value = jax.jvp(self._gradient(lift, leaves), chosen, tangents, has_aux=True)
         return value, along
 
     def values(self, points: Sequence[Leaves]) -> np.ndarray:
@@ -229,7 +258,7 @@ class Evaluation(Function):
     """<w, F(rest)> of leaves w, rest: its derivative in w is F, which is evaluated and nothing else."""
 
     def __init__(self, value: Callable[..., Any]) -> None:
-        self._values = Batched(value)
+        self._values = Batched(each(value))
         self.traceable = True
         self.why_not_traceable = ""
 

@@ -344,8 +344,8 @@ class _Builder:
         return np.moveaxis(self.arguments.domains[index].project(arrays).reshape(moved.shape), -1, axis)
 
     def _tangent_part(self, tensor: np.ndarray, i: int | None, j: int) -> np.ndarray:
-        tensor = self._project(tensor, j, 1)
-        return tensor if i is None else self._project(tensor, i, 0)
+        tensor = self._project(tensor, j, -1)
+        return tensor if i is None else self._project(tensor, i, -2)
 
     def _block(self, b, i, j, rows, columns, automatic, moved, forward, at, draws, differences, u, point) -> BlockTruth:
         self.shapes = [x.shape for x in point]
@@ -358,14 +358,14 @@ class _Builder:
             return value, columns.pad(rows.pad(np.asarray(bound), 0, beyond), 1, beyond)
 
         def components(tensor: np.ndarray) -> np.ndarray:
-            return (rows.matrix @ tensor @ columns.matrix.T)[tangent]
+            return (rows.matrix @ tensor @ columns.matrix.T)[..., *tangent]
 
         noise = np.zeros((rows.tangent, columns.tangent))
         entry_noise = None
         if automatic is not None:
             tensor = automatic.tensor(b)[at]
             reverse = components(tensor)
-            answers = [np.abs(components(t) - reverse) for t in moved.tensor(b)[draws]]
+            answers = np.abs(components(moved.tensor(b)[draws]) - reverse)
             # u |f| a unit step: constants inside f round too, which moving its arguments does not show
             constants = u * np.abs(automatic.values[at]).reshape(-1, 1)
             noise = pooled(np.max(answers, axis=0)) + u * np.abs(reverse) + constants
@@ -375,7 +375,7 @@ class _Builder:
                 pushed = forward[b] if self.order == 1 else forward[b] @ columns.matrix[: columns.tangent].T
                 estimates[automatic.names[1]] = padded(pushed, bound)
             tensor = self._tangent_part(tensor, i, j)
-            answers = [np.abs(self._tangent_part(t, i, j) - tensor) for t in moved.tensor(b)[draws]]
+            answers = np.abs(self._tangent_part(moved.tensor(b)[draws], i, j) - tensor)
             spread = constants * (columns.reach() if i is None else np.outer(rows.reach(), columns.reach()))
             entry_noise = pooled(np.max(answers, axis=0)) + u * np.abs(tensor) + spread
         if differences is not None:

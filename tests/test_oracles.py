@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gdiff.domains import PositiveDefinite, Vector
-from gdiff.oracles import Batched, Function, first_differences, judging, refuse_tracers, second_differences
+from gdiff.oracles import Batched, Function, each, first_differences, judging, refuse_tracers, second_differences
 from gdiff.tolerance import agree, difference_step, question, tolerance
 
 
@@ -63,7 +63,7 @@ def test_numpy_functions_are_not_traceable_but_have_values():
 
 def test_control_flow_on_values_is_traced_one_point_at_a_time():
     with judging():
-        f = Batched(lambda x: x**2 if x > 0 else -x, modes=("program", "traced"))
+        f = Batched(each(lambda x: x**2 if x > 0 else -x), modes=("program", "traced"))
         assert f([np.array([2.0, -3.0])])[0].tolist() == [4.0, 3.0]
         assert f.mode == "traced"
 
@@ -76,7 +76,7 @@ def test_any_number_of_points_is_traced_once():
         return x + 1
 
     with judging():
-        batched = Batched(f)
+        batched = Batched(each(f))
         for n in (1, 5, 200):
             assert batched([np.arange(float(n))])[0].tolist() == list(np.arange(1.0, n + 1))
     assert len(traces) == 1
