@@ -1,5 +1,6 @@
 """The pages about the catalogue are the catalogue."""
 
+import re
 from pathlib import Path
 
 from gdiff.listing import catalogue_page, chapters_table, list_table, mathematics, standing
@@ -35,3 +36,16 @@ def test_a_status_says_what_would_make_it_right():
 
 def test_the_table_has_a_row_an_entry():
     assert len(list_table(catalogue).rows) == len(catalogue)
+
+
+def test_every_formula_is_balanced():
+    for entry in catalogue:
+        text = re.sub(r"\\[{}|]", " ", entry.statement)
+        depth = 0
+        for character in text:
+            depth += {"{": 1, "}": -1}.get(character, 0)
+            assert depth >= 0, entry.name
+        assert depth == 0, entry.name
+        assert len(re.findall(r"\\left(?![a-z])", text)) == len(re.findall(r"\\right(?![a-z])", text)), entry.name
+        assert text.count(r"\begin{") == text.count(r"\end{"), entry.name
+        assert "$" not in text, entry.name

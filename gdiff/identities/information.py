@@ -6,8 +6,6 @@ bounds and these estimates attain, the covariance of x and vech (x - mu)(x - mu)
 is as good at a badly conditioned Sigma as anywhere.
 """
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,10 +15,10 @@ from gdiff.blocks import Score
 from gdiff.claim import Argument, Claim
 from gdiff.domains import PositiveDefinite, Symmetric, Vector
 from gdiff.identities.notation import MAGNUS_NEUDECKER, Source, beyond, cov, data, log_likelihood, mean, through_vech
+from gdiff.identities.quadrature import nodes
 
 _PD = ("Sigma positive definite",)
 _FISHER = r" = \operatorname{diag}\bigl(\Sigma^{-1}, \tfrac12 D^\top (\Sigma^{-1} \otimes \Sigma^{-1}) D\bigr)"
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(3)
 _AMARI = Source("amari", "Amari, Natural Gradient Works Efficiently", "1998")
 _mu = Argument("mu", Vector(), ("d",), "mean")
 _g = Argument("g", Vector(), ("d",))
@@ -28,18 +26,10 @@ _gradient = Argument("G", Symmetric(), ("d", "d"))
 _truth = Argument("S", PositiveDefinite(), ("d", "d"), "covariance")
 
 
-def _nodes(s):
-    """Points of x - mu and their weights: exact for polynomials to degree five in each coordinate."""
-    d = len(s)
-    z = jnp.asarray(np.array(list(itertools.product(_NODES, repeat=d))).reshape(-1, d))
-    w = jnp.asarray(np.array(list(itertools.product(_WEIGHTS / _WEIGHTS.sum(), repeat=d))).prod(axis=1))
-    return z @ jnp.linalg.cholesky(s).T, w
-
-
 def _covariance_of_estimates(_, s):
     """Cov[(x, vech (x - mu)(x - mu)')]: these are unbiased for (mu, Sigma) and efficient, mu known in the second."""
     d = len(s)
-    resid, w = _nodes(s)
+    resid, w = nodes(s)
     columns, rows = np.triu_indices(d)  # vech goes column by column
     estimates = jnp.concatenate([resid, resid[:, rows] * resid[:, columns]], axis=1)
     about = estimates - w @ estimates
@@ -48,7 +38,7 @@ def _covariance_of_estimates(_, s):
 
 def _expected_outer_product(mu, s):
     """E[score score'] in (mu, vech Sigma), the score by autodiff, the expectation by quadrature."""
-    resid, w = _nodes(s)
+    resid, w = nodes(s)
     points = mu + resid
 
     def score(v):
