@@ -122,7 +122,7 @@ def _statement(
     if kind == "differential":
         alone = isinstance(f.node, Symbol | Power) or (isinstance(f.node, Call) and f.node.function in _ONE_WORD)
         return rf"\mathrm{{d}} {left} = {right}" if alone else rf"\mathrm{{d}} \left({left}\right) = {right}"
-    bracketed = left if len(f.terms()) == 1 else rf"\left[{left}\right]"
+    bracketed = left if len(f.terms()) == 1 and not left.startswith("-") else rf"\left[{left}\right]"
     (variable,) = variables
     symbol = to_typeset(Symbol(variable))
     if kind == "hessian":

@@ -237,7 +237,10 @@ class _Latex(_Text):
 class _Typeset(_Latex):
     def name(self, name: str) -> str:
         stepped = None if name in GREEK_COMMANDS else differential_of(name)
-        return rf"\mathrm{{d}}{self.name(stepped)}" if stepped else super().name(name)
+        if stepped:
+            return rf"\mathrm{{d}}{self.name(stepped)}"
+        numbered = re.fullmatch(r"([A-Za-z])(\d+)", name)
+        return f"{numbered[1]}_{{{numbered[2]}}}" if numbered else super().name(name)
 
     def product(self, node: Product) -> tuple[str, int]:
         """Print a product; one that ends in the reciprocal of a scalar as a fraction."""

@@ -81,7 +81,7 @@ class Expression:
         return to_latex(self.node)
 
     def typeset(self) -> str:
-        r"""Print as a book has it.
+        r"""Print as a book has it, to look at: fractions, dX, S_0 for S0.
 
         >>> print(parse("inv(S)*x/(x'*inv(S)*x)").typeset())
         \frac{S^{-1} x}{x^\top S^{-1} x}

@@ -112,3 +112,17 @@ def test_the_square_of_a_name_is_not_the_exponential():
     assert square.text == "(e)^2"
     assert parse("e^2").text == "exp(2)"
     assert parse(square.latex()) == square
+
+
+@pytest.mark.parametrize(
+    ("text", "typeset"),
+    [
+        ("2*A*x/(x'*B*x)", r"\frac{2 A x}{x^\top B x}"),
+        ("-x/norm(x)", r"-\frac{x}{\left\|x\right\|}"),
+        ("-inv(X)*dX*inv(X)", r"-X^{-1} \mathrm{d}X X^{-1}"),
+        ("inv(S0)*m1", r"S_{0}^{-1} m_{1}"),
+        ("dSigma*x", r"\mathrm{d}\Sigma x"),
+    ],
+)
+def test_typeset_is_as_a_book_has_it(text, typeset):
+    assert parse(text).typeset() == typeset
