@@ -60,9 +60,13 @@ def _problem(claim: Claim, shapes: tuple[tuple[tuple[int, ...], str], ...], dtyp
 def _in_dtype(derivative: Callable[..., Any], dtype: Any) -> Callable[..., Any]:
     complex_dtype = np.result_type(dtype, np.complex64)
 
+    def cast(array: Any) -> Any:
+        array = jnp.asarray(array)
+        return array.astype(complex_dtype if jnp.iscomplexobj(array) else dtype)
+
     def claimed(*args: Any) -> Any:
-        arrays = [jnp.asarray(a) for a in args]
-        return derivative(*(a.astype(complex_dtype if jnp.iscomplexobj(a) else dtype) for a in arrays))
+        # constants within, an identity matrix say, may have made the result wider than its arguments
+        return jax.tree.map(cast, derivative(*map(cast, args)))
 
     return claimed
 

@@ -33,8 +33,8 @@ def identity(
     domains: Mapping[str, Domain] | None = None,
     convention: str | None = None,
     hypotheses: Sequence[str] = (),
-    holds_if: Mapping[str, Mapping[str, Domain | Sequence[int | str]]] | None = None,
-    fails_unless: Mapping[str, Mapping[str, Domain | Sequence[int | str]]] | None = None,
+    holds_if: Mapping[str, Mapping[str, Domain | Sequence[int | str] | Argument]] | None = None,
+    fails_unless: Mapping[str, Mapping[str, Domain | Sequence[int | str] | Argument]] | None = None,
     expected: Standing = "holds",
     instead: str = "",
     note: str = "",
@@ -44,8 +44,8 @@ def identity(
 
     `shapes` and `domains` say what the names are, where their letters do not: by default a to g are scalars, h to z
     vectors, A to Z matrices, and every entry is free. A "differential" has `dX` for the step in X, a "value" no `wrt`.
-    `holds_if` and `fails_unless` are hypotheses left unsaid, each with the domains or shapes that decide it, as in
-    `gdiff.claim.Claim`; a plain text is a `source` with no equation number.
+    `holds_if` and `fails_unless` are hypotheses left unsaid, each with the domains or shapes that decide it (or
+    both, as an argument), as in `gdiff.claim.Claim`; a plain text is a `source` with no equation number.
 
     >>> from gdiff.domains import Symmetric
     >>> identity("ridge", "(y - X*b)'*(y - X*b) + c*b'*b", "2*c*b - 2*X'*(y - X*b)", "b").title
@@ -99,15 +99,19 @@ def _argument(f: Expression, name: str, domain: Domain | None) -> Argument:
 
 
 def _hypotheses(
-    arguments: Mapping[str, Argument], said: Mapping[str, Mapping[str, Domain | Sequence[int | str]]] | None
+    arguments: Mapping[str, Argument], said: Mapping[str, Mapping[str, Domain | Sequence[int | str] | Argument]] | None
 ) -> tuple[Hypothesis, ...]:
     out = []
     for text, changes in (said or {}).items():
         changed = []
         for name, change in changes.items():
             own = arguments[name]
-            domain, shape = (change, own.shape) if isinstance(change, Domain) else (own.domain, tuple(change))
-            changed.append(Argument(name, domain, shape))
+            if isinstance(change, Argument):
+                changed.append(change)
+            elif isinstance(change, Domain):
+                changed.append(Argument(name, change, own.shape))
+            else:
+                changed.append(Argument(name, own.domain, tuple(change)))
         out.append(Hypothesis(text, tuple(changed)))
     return tuple(out)
 

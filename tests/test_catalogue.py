@@ -104,6 +104,14 @@ def test_a_hypothesis_that_rescues_a_formula_is_found_and_one_that_does_not_is_n
     assert verify_identity(replace(entry, holds_if=(other,))).hypotheses == ()
 
 
+GENERAL = [(e, h) for e in ENTRIES if e.expected == "holds" for h in e.fails_unless]
+
+
+@pytest.mark.parametrize(("entry", "hypothesis"), GENERAL, ids=[f"{e.name}, {h.text}" for e, h in GENERAL])
+def test_a_general_form_holds_where_the_other_fails(entry, hypothesis):
+    assert verify_identity(entry.under(hypothesis)).holds
+
+
 def test_a_hypothesis_left_unsaid_is_one_only_where_the_formula_fails_without_it():
     entry = catalogue["det/differential_inverse"]
     assert verify_identity(entry).status == "holds under hypotheses"
