@@ -11,9 +11,8 @@ import numpy as np
 from gdiff.claim import Claim, Hypothesis
 from gdiff.dataset import Dataset
 from gdiff.diagnosis import Diagnosis, Kind
-from gdiff.domains import Complex
 from gdiff.oracles import Batched, each, judging
-from gdiff.reduction import problem
+from gdiff.reduction import problem, whole_arguments
 from gdiff.tolerance import question, tolerance
 from gdiff.truth import NotEstablished, Truth, establish
 from gdiff.verdict import Verdict
@@ -210,11 +209,7 @@ def claimed_by(entry: Claim, truth: Truth, dtype: Any = np.float64) -> Callable[
 def _as_given(entry: Claim, truth: Truth) -> tuple[np.ndarray, ...]:
     """The first point of a truth, as arguments of the entry."""
     leaves = truth.points[0].leaves
-    leaves = leaves[1:] if entry.kind == "value" else leaves
-    if not any(isinstance(a.domain, Complex) for a in entry.arguments):
-        return tuple(leaves)
-    rest = iter(leaves)
-    return tuple(next(rest) + 1j * next(rest) if isinstance(a.domain, Complex) else next(rest) for a in entry.arguments)
+    return whole_arguments(entry, leaves[1:] if entry.kind == "value" else leaves)
 
 
 def convention_asked(entry: Claim, truth: Truth) -> str | None:
@@ -290,7 +285,7 @@ def combine(verdicts: Iterable[Verdict]) -> Verdict:
         raise ValueError("combine: got no verdicts; zero checks are never a pass.")
     # of those refuted, one that has a name for the mistake; and a large one, since at d = 1 many mistakes look alike
     worst = min(parts, key=lambda v: (_RANK.index(v.status), v.kind is Kind.UNKNOWN, -v.checks))
-    told = list(dict.fromkeys(v.convention for v in parts if v.convention not in (None, "either")))
+    told = [v.convention for v in parts if v.convention not in (None, "either")]
     errors: dict[str, float] = {}
     for part in parts:
         for oracle, error in part.max_error.items():

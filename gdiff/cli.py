@@ -132,13 +132,13 @@ def _assess(entries: "Sequence[Claim]", arguments: argparse.Namespace, data: Any
     from gdiff.workers import assess_in_processes
 
     running = assess_in_processes(entries, arguments.path, arguments.seed, data=data, dtype=arguments.dtype)
-    done = {}
     if not sys.stderr.isatty():
-        done = {a.entry.name: a for a in running}
-        return [done[entry.name] for entry in entries]
+        judged = {a.entry.name: a for a in running}
+        return [judged[entry.name] for entry in entries]
     from rich.console import Console
     from rich.progress import Progress
 
+    done = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("verifying", total=len(entries))
         for assessment in running:

@@ -52,14 +52,13 @@ def refuse_tracers(tree: Any) -> None:
 Lift = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of stacks of one point, without tracing it: `jax.vmap` for functions that need concrete values."""
-    return lambda *stacked: jax.tree.map(lambda x: jnp.asarray(x)[None], function(*(leaf[0] for leaf in stacked)))
+def _of_one(convert: Callable[[Any], Any]) -> Lift:
+    """`jax.vmap` for stacks of one point, without tracing: for functions that need concrete values."""
 
+    def lift(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *stacked: jax.tree.map(lambda x: convert(x)[None], function(*(leaf[0] for leaf in stacked)))
 
-def _of_one_on_the_host(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same in NumPy."""
-    return lambda *stacked: jax.tree.map(lambda x: np.asarray(x)[None], function(*(leaf[0] for leaf in stacked)))
+    return lift
 
 
 def each(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,9 +104,10 @@ class Batched:
                 chunks.append([np.asarray(leaf)[:size] for leaf in self._program(*part)])
             return [np.concatenate(leaves) for leaves in zip(*chunks, strict=True)]
         convert = jnp.asarray if self.mode == "traced" else np.array
-        lift = _of_one if self.mode == "traced" else _of_one_on_the_host
         for index in range(count):
-            out = jax.tree.leaves(self._function(lift, *(convert(leaf[index : index + 1]) for leaf in stacked)))
+            out = jax.tree.leaves(
+                self._function(_of_one(convert), *(convert(leaf[index : index + 1]) for leaf in stacked))
+            )
             chunks.append([np.asarray(leaf) for leaf in out])
         return [np.concatenate(leaves) for leaves in zip(*chunks, strict=True)]
 

@@ -127,9 +127,14 @@ def _columns(derivative: Callable[..., Any], wrt: Sequence[int], domains: Sequen
     return jacobian
 
 
+def whole_arguments(claim: Claim, real: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments of a claim from real arrays, those that are complex from two."""
+    rest = iter(real)
+    return tuple(next(rest) + 1j * next(rest) if isinstance(a.domain, Complex) else next(rest) for a in claim.arguments)
+
+
 def _in_parts(claim: Claim, derivative: Callable[..., Any], like: Sequence[Any]) -> Problem:
     """A claim about complex arguments as one about their real and imaginary parts."""
-    split = [isinstance(a.domain, Complex) for a in claim.arguments]
     arguments: list[tuple[str, Domain]] = []
     first: list[int] = []
     for argument, value in zip(claim.arguments, like, strict=True):
@@ -142,13 +147,12 @@ def _in_parts(claim: Claim, derivative: Callable[..., Any], like: Sequence[Any])
 
     def parts(point: Sequence[Any]) -> tuple[Any, ...]:
         out: list[Any] = []
-        for value, is_split in zip(point, split, strict=True):
-            out += [np.real(value), np.imag(value)] if is_split else [value]
+        for value, argument in zip(point, claim.arguments, strict=True):
+            out += [np.real(value), np.imag(value)] if isinstance(argument.domain, Complex) else [value]
         return tuple(out)
 
-    def whole(real: Sequence[Any]) -> list[Any]:
-        rest = iter(real)
-        return [next(rest) + 1j * next(rest) if is_split else next(rest) for is_split in split]
+    def whole(real: Sequence[Any]) -> tuple[Any, ...]:
+        return whole_arguments(claim, real)
 
     if claim.kind == "value":
         return _weighted(

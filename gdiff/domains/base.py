@@ -34,11 +34,14 @@ def unit(shape: tuple[int, ...], index: tuple[int, ...]) -> np.ndarray:
     return e
 
 
+def typical_entry(point: np.ndarray) -> float:
+    """The root mean square of the entries; 1 where all is zero."""
+    return float(np.sqrt(np.mean(point**2))) if np.any(point) else 1.0
+
+
 def entry_scales(point: np.ndarray) -> np.ndarray:
     """|x_i|, but no less than a tenth of the root mean square; 1 where all is zero."""
-    size = np.abs(point)
-    typical = float(np.sqrt(np.mean(size**2))) if size.size else 1.0
-    return np.maximum(size, typical / 10) if typical > 0 else np.ones_like(size)
+    return np.maximum(np.abs(point), typical_entry(point) / 10) if np.any(point) else np.ones_like(point)
 
 
 def entry_basis(point: np.ndarray, scales: np.ndarray) -> np.ndarray:

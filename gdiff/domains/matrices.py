@@ -5,7 +5,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from gdiff.domains.base import Domain, floored, orthogonal, spectrum, spread, square, square_points, stack, unit
+from gdiff.domains.base import (
+    Domain,
+    floored,
+    orthogonal,
+    spectrum,
+    spread,
+    square,
+    square_points,
+    stack,
+    typical_entry,
+    unit,
+)
 
 
 @dataclass(frozen=True)
@@ -23,12 +34,15 @@ class Symmetric(Domain):
         out = np.empty(shape)
         for index in np.ndindex(*shape[:-2]):
             q = orthogonal(rng, d) if d else np.zeros((0, 0))
-            s = spectrum(rng, d, condition) if d else np.zeros(0)
+            s = self._spectrum(rng, d, condition) if d else np.zeros(0)
             if signs:
                 s = s * rng.choice([-1.0, 1.0], size=d)
             m = scale * (q * s) @ q.T
             out[index] = m / 2 + m.T / 2
         return out
+
+    def _spectrum(self, rng, d, condition):
+        return spectrum(rng, d, condition)
 
     def _factor(self, m: np.ndarray) -> np.ndarray:
         """F with F F' = |M|: the Cholesky factor of a positive definite matrix, Q sqrt|s| otherwise."""
@@ -174,17 +188,10 @@ class Correlation(PositiveDefinite):
 class RepeatedSpectrum(PositiveDefinite):
     """Positive definite matrices whose two smallest eigenvalues are equal; for d = 1 any."""
 
-    def _sample(self, rng, shape, condition, scale, signs):
-        del signs
-        d = square(shape, type(self).__name__)
-        out = np.empty(shape)
-        for index in np.ndindex(*shape[:-2]):
-            s = np.sort(spectrum(rng, d, condition)) if d else np.zeros(0)
-            s[1:2] = s[:1]
-            q = orthogonal(rng, d) if d else np.zeros((0, 0))
-            m = scale * (q * s) @ q.T
-            out[index] = m / 2 + m.T / 2
-        return out
+    def _spectrum(self, rng, d, condition):
+        s = np.sort(super()._spectrum(rng, d, condition))
+        s[1:2] = s[:1]
+        return s
 
 
 @dataclass(frozen=True)
@@ -234,11 +241,10 @@ class Skew(Domain):
     def _pairs(self, point, sign):
         point = np.asarray(point, dtype=float)
         d = square(point.shape, type(self).__name__)
-        size = float(np.sqrt(np.mean(point**2))) if point.size and np.any(point) else 1.0
         units = [unit((d, d), (i, j)) + sign * unit((d, d), (j, i)) for j in range(d) for i in range(j + 1, d)]
         if sign > 0:
             units += [unit((d, d), (i, i)) for i in range(d)]
-        return size * stack(units, (d, d))
+        return typical_entry(point) * stack(units, (d, d))
 
     def tangent_basis(self, point):
         """One direction a pair i > j."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gdiff.domains.base import Domain, square
+from gdiff.domains.base import Domain, entry_scales, square, typical_entry
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,12 @@ class Toeplitz(Domain):
     def tangent_basis(self, point):
         """One direction a number, as long as the number (no less than a tenth of a typical one)."""
         point = np.asarray(point, dtype=float)
-        typical = float(np.sqrt(np.mean(point**2))) if point.size and np.any(point) else 1.0
-        groups = self._groups(point.shape)
-        sizes = [max(float(np.max(np.abs(point * g), initial=0.0)), typical / 10) for g in groups]
-        return np.asarray(sizes).reshape(-1, 1, 1) * groups
+        return entry_scales(point) * self._groups(point.shape)
 
     def normal_basis(self, point):
         """Differences within each group of entries that are equal."""
         point = np.asarray(point, dtype=float)
-        typical = float(np.sqrt(np.mean(point**2))) if point.size and np.any(point) else 1.0
-        out = []
+        typical, out = typical_entry(point), []
         for group in self._groups(point.shape):
             first, *others = np.flatnonzero(group)
             for other in others:
