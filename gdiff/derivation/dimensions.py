@@ -58,7 +58,12 @@ class Dimensions:
         if size[0] == "triangle":
             (d,) = parts
             return d * (d + 1) // 2 if isinstance(d, int) else ("triangle", d)
-        flat = [p for part in parts for p in (part[1:] if isinstance(part, tuple) and part[0] == "times" else (part,))]
+        kind = size[0]
+        flat = [p for part in parts for p in (part[1:] if isinstance(part, tuple) and part[0] == kind else (part,))]
+        if kind == "plus":
+            known, rest = sum(p for p in flat if isinstance(p, int)), [p for p in flat if not isinstance(p, int)]
+            summands = ([known] if known or not rest else []) + sorted(rest, key=repr)
+            return summands[0] if len(summands) == 1 else ("plus", *summands)
         known = prod(part for part in flat if isinstance(part, int))
         rest = sorted((part for part in flat if not isinstance(part, int)), key=repr)
         factors = ([known] if known != 1 or not rest else []) + rest
@@ -96,6 +101,10 @@ class Dimensions:
         if made[0] == "triangle":
             d = (isqrt(8 * value + 1) - 1) // 2
             return d * (d + 1) // 2 == value and self.unify(made[1], d)
+        if made[0] == "plus":
+            value -= sum(part for part in made[1:] if isinstance(part, int))
+            rest = [part for part in made[1:] if not isinstance(part, int)]
+            return value >= len(rest) and (len(rest) > 1 or self.unify(rest[0], value))
         known = prod(part for part in made[1:] if isinstance(part, int))
         rest = [part for part in made[1:] if not isinstance(part, int)]
         if value % known or value == 1:

@@ -16,7 +16,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from gdiff.derivation.printer import shape_text
-from gdiff.derivation.tree import SCALAR, Call, Node, Number, Power, Product, Shape, Size, Sum, Symbol, symbols
+from gdiff.derivation.tree import SCALAR, Call, Extent, Node, Number, Power, Product, Shape, Size, Sum, Symbol, symbols
+from gdiff.derivation.vocabulary import SIZED
+from gdiff.symmetric import commutation_matrix, duplication_matrix
 
 _ENTRYWISE = frozenset({"exp", "log", "sqrt", "abs"})
 
@@ -110,6 +112,8 @@ def size_of(size: Size, sizes: Mapping[str, int]) -> int:
             return sizes[size]
         case ("triangle", d):
             return size_of(d, sizes) * (size_of(d, sizes) + 1) // 2
+        case ("plus", *parts):
+            return sum(size_of(part, sizes) for part in parts)
     return prod(size_of(part, sizes) for part in size[1:])
 
 
@@ -166,8 +170,8 @@ class _Evaluator:
     def call(self, function: str, arguments: Sequence[Node], shape: Shape) -> Any:
         if function == "log" and (log_det := self.log_det(arguments[0])) is not None:
             return log_det
-        if function in ("eye", "ones", "zeros", "pi"):
-            return self.constant(function, shape)
+        if function in SIZED or function == "pi":
+            return self.constant(function, arguments, shape)
         first, *rest = (self.of(argument) for argument in arguments)
         if function in _ENTRYWISE:
             return getattr(self.xp, function)(first)
@@ -192,6 +196,12 @@ class _Evaluator:
                 return self.xp.kron(first, rest[0])
             case "diag":
                 return self.xp.diagflat(first)
+            case "pinv":
+                return self.xp.linalg.pinv(first)
+            case "tril":
+                return self.xp.tril(first)
+            case "cbind" | "rbind":
+                return self.xp.concatenate([first, *rest], axis=function == "cbind")
             case "ddiag":
                 return self.xp.diag(self.xp.diag(first))
             case "diagonal":
@@ -214,11 +224,16 @@ class _Evaluator:
                 return None if value is None else float(k) * value
         return None
 
-    def constant(self, function: str, shape: Shape) -> Any:
+    def constant(self, function: str, arguments: Sequence[Node], shape: Shape) -> Any:
         if function == "pi":
             return self.xp.asarray(float(np.pi))
         if shape == SCALAR:
             return self.xp.asarray(0.0 if function == "zeros" else 1.0)
+        extents = [size_of(a.size, self.sizes) for a in arguments if isinstance(a, Extent)]
+        if function == "commutation":
+            return self.xp.asarray(commutation_matrix(extents[0], extents[-1]), self.dtype)
+        if function == "duplication":
+            return self.xp.asarray(duplication_matrix(*extents), self.dtype)
         rows, columns = (size_of(size, self.sizes) for size in shape)
         if function == "eye":
             return self.xp.eye(rows, dtype=self.dtype)

@@ -43,7 +43,7 @@ from gdiff.derivation.tree import (
     scale,
     transpose,
 )
-from gdiff.derivation.vocabulary import CONSTANTS, FUNCTIONS, GREEK_WORDS, identity_size, is_word
+from gdiff.derivation.vocabulary import CONSTANTS, FUNCTIONS, GREEK_WORDS, SIZED, identity_size, is_word
 
 MAX_DEPTH = 100
 MAX_EXPONENT = 64
@@ -371,7 +371,7 @@ class _Parser(Cursor):
             self.refuse(f"`{token.text}` with {given} arguments", f"{wanted}", at=token.at)
         if meaning in ("inv", "solve") and arguments[0] == number(0):
             self.refuse("division by zero", at=arguments[0].at)
-        if meaning in ("eye", "ones", "zeros"):
+        if meaning in SIZED:
             return Call(meaning, tuple(self.extent(a) for a in arguments), at=token.at)
         if meaning in _MEANINGS:
             return at(_MEANINGS[meaning](*arguments), token.at)

@@ -32,6 +32,8 @@ def size_text(size: Size) -> str:
     """Print a size: `3`, `d`, `d*(d+1)/2`."""
     if isinstance(size, tuple):
         parts = [size_text(part) for part in size[1:]]
+        if size[0] == "plus":
+            return f"({'+'.join(parts)})"
         return f"{parts[0]}*({parts[0]}+1)/2" if size[0] == "triangle" else "*".join(parts)
     return str(size)
 

@@ -34,7 +34,7 @@ from gdiff.derivation.tree import (
     product,
     symbols,
 )
-from gdiff.derivation.vocabulary import differential_of
+from gdiff.derivation.vocabulary import SIZED, differential_of
 
 _OpenShape: TypeAlias = tuple[Term, Term]
 
@@ -299,8 +299,10 @@ class _Attempt:
         if name == "kron":
             (m, n), (p, q) = arguments[0].shape, arguments[1].shape
             return _shaped(node, (("times", m, p), ("times", n, q)))
-        if name in ("eye", "ones", "zeros"):
+        if name in SIZED:
             return self._constant(node)
+        if name in ("cbind", "rbind"):
+            return self._bound(node)
         if not arguments:
             return node
         argument = arguments[0]
@@ -322,6 +324,8 @@ class _Attempt:
             return _shaped(node, argument.shape)
         if name in ("sum", "norm"):
             return _shaped(node, SCALAR)
+        if name == "pinv":
+            return _shaped(node, (columns, rows))
         if name == "vec":
             return argument if columns == 1 else _shaped(node, (("times", rows, columns), 1))
         if name == "diag" and columns == 1:
@@ -335,7 +339,18 @@ class _Attempt:
             return _shaped(node, (rows, 1))
         if name == "vech":
             return _shaped(node, (("triangle", rows), 1))
-        return _shaped(replace(node, function="ddiag"), (rows, rows))  # diag(M) = M∘I
+        return _shaped(node if name == "tril" else replace(node, function="ddiag"), (rows, rows))  # diag(M) = M∘I
+
+    def _bound(self, node: Call) -> Node:
+        """Matrices side by side, or one below the other: equal sizes there, and a sum of sizes here."""
+        along = 1 if node.function == "cbind" else 0
+        first = node.arguments[0]
+        for index, other in enumerate(node.arguments[1:], 2):
+            if not self.sizes.unify(first.shape[1 - along], other.shape[1 - along]):
+                self._refuse(f"`{node.function}`", node.at, (first, other), node.arguments[:index], "")
+        total = self.sizes.resolve(("plus", *(argument.shape[along] for argument in node.arguments)))
+        rows, columns = (first.shape[0], total) if along else (total, first.shape[1])
+        return _shaped(node, (rows, columns))
 
     def _of_scalar(self, node: Call, argument: Node) -> Node:
         """At d = 1 the trace, the determinant, the transpose ... of a number are the number."""
@@ -343,6 +358,8 @@ class _Attempt:
             return _shaped(Power(argument, node.arguments[1], at=node.at), SCALAR)
         if node.function == "norm":
             return _shaped(replace(node, function="abs"), SCALAR)
+        if node.function == "pinv":
+            return inverse(argument, node.at)
         return _shaped(node, SCALAR) if node.function in _ENTRYWISE else argument
 
     def _constant(self, node: Call) -> Node:
@@ -350,6 +367,11 @@ class _Attempt:
         rows = extents[0] if extents else self.sizes.fresh(may_be_one=node.function == "eye")
         if node.function == "eye":
             return _shaped(node, (rows, rows))
+        if node.function == "duplication":
+            return _shaped(node, (("times", rows, rows), ("triangle", rows)))
+        if node.function == "commutation":
+            every = self.sizes.resolve(("times", rows, extents[-1]))
+            return _shaped(node, (every, every))
         return _shaped(node, (rows, extents[1] if len(extents) > 1 else 1))
 
     # --- messages and the result --------------------------------------------------------------------------------

@@ -67,6 +67,60 @@ class Vech(MatrixExpr):
         return rows * (rows + 1) / 2, sp.S.One
 
 
+class PseudoInverse(MatrixExpr):
+    """The Moore-Penrose inverse of a matrix."""
+
+    def __new__(cls, argument: Any) -> PseudoInverse:
+        """Make it, unevaluated."""
+        return sp.Basic.__new__(cls, argument)
+
+    @property
+    def shape(self) -> tuple[Any, Any]:
+        """That of the transpose."""
+        rows, columns = self.args[0].shape
+        return columns, rows
+
+
+class LowerTriangle(MatrixExpr):
+    """A matrix with zeros above its diagonal."""
+
+    def __new__(cls, argument: Any) -> LowerTriangle:
+        """Make it, unevaluated."""
+        return sp.Basic.__new__(cls, argument)
+
+    @property
+    def shape(self) -> tuple[Any, Any]:
+        """That of the argument."""
+        return self.args[0].shape  # type: ignore[no-any-return]
+
+
+class Commutation(MatrixExpr):
+    """K_mn, with K vec(A) = vec(A') for an m x n matrix A."""
+
+    def __new__(cls, rows: Any, columns: Any) -> Commutation:
+        """Make it from the sizes of A."""
+        return sp.Basic.__new__(cls, sp.sympify(rows), sp.sympify(columns))
+
+    @property
+    def shape(self) -> tuple[Any, Any]:
+        """Square, with a row for every entry of A."""
+        return self.args[0] * self.args[1], self.args[0] * self.args[1]
+
+
+class Duplication(MatrixExpr):
+    """D_d, with D vech(S) = vec(S) for a symmetric d x d matrix S."""
+
+    def __new__(cls, d: Any) -> Duplication:
+        """Make it from the size of S."""
+        return sp.Basic.__new__(cls, sp.sympify(d))
+
+    @property
+    def shape(self) -> tuple[Any, Any]:
+        """A row for every entry of S, a column for every one on and below the diagonal."""
+        d = self.args[0]
+        return d * d, d * (d + 1) / 2
+
+
 # --- to SymPy -----------------------------------------------------------------------------------------------------
 
 _ENTRYWISE: dict[str, Callable[[Any], Any]] = {"exp": sp.exp, "log": sp.log, "sqrt": sp.sqrt, "abs": sp.Abs}
@@ -79,6 +133,8 @@ _OF_MATRIX: dict[str, Callable[[Any], Any]] = {
     "diagonal": DiagonalOf,
     "vec": Vec,
     "vech": Vech,
+    "pinv": PseudoInverse,
+    "tril": LowerTriangle,
     "norm": lambda x: sp.sqrt(sp.Trace(sp.MatMul(sp.Transpose(x), x))),
 }
 
@@ -92,6 +148,8 @@ def to_size(size: Size) -> Any:
             return sp.Symbol(size, integer=True, positive=True)
         case ("triangle", d):
             return to_size(d) * (to_size(d) + 1) / 2
+        case ("plus", *parts):
+            return sp.Add(*(to_size(part) for part in parts))
     return sp.Mul(*(to_size(part) for part in size[1:]))
 
 
@@ -156,6 +214,12 @@ def _call(node: Call) -> Any:
         if name == "eye":
             return sp.Identity(rows)
         return (sp.OneMatrix if name == "ones" else sp.ZeroMatrix)(rows, columns)
+    if name in ("commutation", "duplication"):
+        sizes = [to_size(a.size) for a in arguments if isinstance(a, Extent)]
+        return Commutation(sizes[0], sizes[-1]) if name == "commutation" else Duplication(*sizes)
+    if name in ("cbind", "rbind"):
+        blocks = [to_sympy(argument) for argument in arguments]
+        return sp.BlockMatrix([blocks] if name == "cbind" else [[block] for block in blocks])
     first, *rest = (to_sympy(argument) for argument in arguments)
     if name in _ENTRYWISE:
         if not node.is_scalar:
@@ -185,6 +249,8 @@ _FUNCTIONS: list[tuple[Any, str]] = [
     (DiagonalOf, "diagonal"),
     (Vec, "vec"),
     (Vech, "vech"),
+    (PseudoInverse, "pinv"),
+    (LowerTriangle, "tril"),
     (sp.exp, "exp"),
     (sp.log, "log"),
     (sp.Abs, "abs"),
@@ -196,7 +262,7 @@ def declared_in(expression: Any) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
     for symbol in sorted(expression.atoms(sp.MatrixSymbol), key=str):
         shapes[symbol.name] = _extent(symbol.shape[0]), _extent(symbol.shape[1])
-    sizes = {s for m in expression.atoms(MatrixExpr) for size in m.shape for s in size.free_symbols}
+    sizes = {s for m in expression.atoms(MatrixExpr) for size in m.shape for s in sp.sympify(size).free_symbols}
     for symbol in sorted(expression.free_symbols - sizes, key=str):
         if not isinstance(symbol, sp.MatrixSymbol):
             shapes[symbol.name] = SCALAR
@@ -238,7 +304,12 @@ def from_sympy(expression: Any) -> Node:
         case ElementwiseApplyFunction():
             return _entrywise(expression)
         case sp.Identity():
-            return Call("eye")
+            return Call("eye", (Extent(_extent(expression.shape[0])),))
+        case Commutation() | Duplication():
+            name = "commutation" if isinstance(expression, Commutation) else "duplication"
+            return Call(name, tuple(Extent(_extent(size)) for size in expression.args))
+        case sp.BlockMatrix():
+            return _blocks(expression)
         case sp.OneMatrix() | sp.ZeroMatrix():
             return _constant(expression)
     if expression == sp.pi:
@@ -306,6 +377,14 @@ def _entrywise(expression: Any) -> Node:
         if body == known(variable):
             return Call(name, (argument,))
     raise TypeError(f"the entrywise function {function} is not in the language that gdiff reads and prints")
+
+
+def _blocks(expression: Any) -> Node:
+    """Rows of blocks, one below the other."""
+    grid = expression.blocks
+    rows = [[from_sympy(grid[i, j]) for j in range(grid.cols)] for i in range(grid.rows)]
+    bands = [row[0] if len(row) == 1 else Call("cbind", tuple(row)) for row in rows]
+    return bands[0] if len(bands) == 1 else Call("rbind", tuple(bands))
 
 
 def _constant(expression: Any) -> Node:

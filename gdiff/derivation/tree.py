@@ -16,7 +16,7 @@ from math import prod
 from typing import TypeAlias, TypeVar
 
 # A size is a number, the name of a dimension, or made from others: ("times", m, n) rows of a vec or a Kronecker
-# product, ("triangle", d) rows of a vech.
+# product, ("triangle", d) rows of a vech, ("plus", m, n) rows of one matrix below another.
 Size: TypeAlias = "int | str | tuple[str | Size, ...]"
 Shape: TypeAlias = tuple[Size, Size]
 

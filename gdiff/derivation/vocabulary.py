@@ -60,11 +60,20 @@ FUNCTIONS: dict[str, tuple[str, int, int]] = {
     **dict.fromkeys(("kron", "kronecker"), ("kron", 2, 2)),
     **dict.fromkeys(("eye", "identity"), ("eye", 0, 1)),
     **{name: (name, 0, 2) for name in ("ones", "zeros")},
+    "commutation": ("commutation", 1, 2),
+    "duplication": ("duplication", 1, 1),
+    **dict.fromkeys(("pinv", "ginv"), ("pinv", 1, 1)),
+    **{name: (name, 2, 8) for name in ("cbind", "rbind")},
     **{name: (name, 1, 2) for name in ("outer", "crossprod")},
     "dot": ("dot", 2, 2),
-    **{name: (name, 1, 1) for name in ("exp", "abs", "sum", "norm", "diag", "ddiag", "diagonal", "vec", "vech", "sym")},
+    **{
+        name: (name, 1, 1)
+        for name in ("exp", "abs", "sum", "norm", "diag", "ddiag", "diagonal", "tril", "vec", "vech", "sym")
+    },
 }
 
+# matrices that are made from sizes alone
+SIZED = frozenset({"eye", "ones", "zeros", "commutation", "duplication"})
 CONSTANTS = frozenset({"pi"})
 _IDENTITY = re.compile(r"I(?:_?([0-9]+|[a-z]))?")
 
