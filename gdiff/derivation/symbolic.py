@@ -91,7 +91,7 @@ class LowerTriangle(MatrixExpr):
     @property
     def shape(self) -> tuple[Any, Any]:
         """That of the argument."""
-        return self.args[0].shape  # type: ignore[no-any-return]
+        return self.args[0].shape
 
 
 class Commutation(MatrixExpr):
