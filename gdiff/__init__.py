@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gdiff import testing as testing
     from gdiff.assessment import verify_identity as verify_identity
     from gdiff.derivation import parse as parse
+    from gdiff.derived import Derivation as Derivation
+    from gdiff.derived import derive as derive
     from gdiff.lookup import catalogue as catalogue
     from gdiff.statistics import SufficientStatistics as SufficientStatistics
     from gdiff.validity import Status as Status
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _MODULES = ("closed_form", "domains", "multivariate_normal", "symmetric", "testing")
 _NAMES = {
     "parse": "derivation",
+    "Derivation": "derived",
+    "derive": "derived",
     "catalogue": "lookup",
     "SufficientStatistics": "statistics",
     "Status": "validity",

@@ -17,7 +17,7 @@ import numpy as np
 from gdiff.derivation import Expression, ReadError, parse_together
 from gdiff.derivation.grammar import read
 from gdiff.derivation.tree import symbols
-from gdiff.derivation.vocabulary import GREEK, kind_of
+from gdiff.derivation.vocabulary import ascii_name, kind_of
 from gdiff.display import matrix_text
 from gdiff.printed import Numbers, read_numbers
 
@@ -151,22 +151,31 @@ def parse_at(texts: Iterable[str]) -> dict[str, str]:
     return dict(_assignments(texts, "--at", "S=S.csv or x=1,2,3"))
 
 
+def parse_assumptions(symmetric: Sequence[str], texts: Iterable[str]) -> dict[str, str]:
+    """Read the values of `--symmetric` and `--assume`.
+
+    >>> parse_assumptions(["W"], ["S=positive_definite", "L=lower_triangular"])
+    {'W': 'symmetric', 'S': 'positive_definite', 'L': 'lower_triangular'}
+    """
+    out = {ascii_name(name): "symmetric" for name in symmetric}
+    for name, word in _assignments(texts, "--assume", "S=positive_definite"):
+        if not word:
+            raise ValueError(f"--assume {name}=: want a structure, as in S=positive_definite")
+        out[name] = word
+    return out
+
+
 def _assignments(texts: Iterable[str], option: str, example: str) -> list[tuple[str, str]]:
     out: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip() or (option == "--at" and not value.strip()):
             raise ValueError(f"{option} {text}: want NAME=VALUE, as in {example}")
-        name = _name(name)
+        name = ascii_name(name)
         if name in out:
             raise ValueError(f"{option}: `{name}` is given twice")
         out[name] = value.strip()
     return list(out.items())
-
-
-def _name(text: str) -> str:
-    r"""A name as the reader spells it: Σ and \Sigma are Sigma."""
-    return "".join(GREEK.get(c, c) for c in text.strip().lstrip("\\"))
 
 
 def check(
@@ -194,12 +203,12 @@ def check(
         raise ValueError("numbers are claimed at a point: give it by --at, as in --at S=S.csv x=x.csv")
     texts = [expression] if claim is None else [expression, claim]
     wrt, structured = (
-        _name(wrt),
-        tuple(_name(name) for name in ([symmetric] if isinstance(symmetric, str) else symmetric)),
+        ascii_name(wrt),
+        tuple(ascii_name(name) for name in ([symmetric] if isinstance(symmetric, str) else symmetric)),
     )
-    declared = {_name(name): shape for name, shape in (shapes or {}).items()}
+    declared = {ascii_name(name): shape for name, shape in (shapes or {}).items()}
     _check_names(texts, wrt, structured, declared, at)
-    values = {_name(name): _numbers(name, source) for name, source in (at or {}).items()}
+    values = {ascii_name(name): _numbers(name, source) for name, source in (at or {}).items()}
     for name, numbers in values.items():
         declared.setdefault(name, _shape_of(name, numbers.array))
     f, *claims = _read(texts, declared, wrt, structured)
@@ -228,7 +237,7 @@ def _check_names(
         if not any(name in names for names in (own, *others)):
             raise ValueError(f"--symmetric {name}: the expression has no `{name}`; its names: {known}")
     if at:
-        given = {_name(name) for name in at}
+        given = {ascii_name(name) for name in at}
         if missing := [name for name in own if name not in given]:
             raise ValueError(f"--at lacks {', '.join(missing)}: want a value for each of {known}")
         if extra := sorted(given.difference(own, *others)):

@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_list(commands)
     _add_show(commands)
     _add_check(commands)
+    _add_derive(commands)
     return parser
 
 
@@ -295,6 +296,59 @@ def _run_check(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _write_json(arguments.json, checked.json())
     return checked.exit_status
+
+
+# gdiff derive
+
+
+def _add_derive(commands: Any) -> None:
+    derives = commands.add_parser("derive", help="the derivative of an expression", description=_run_derive.__doc__)
+    derives.add_argument("expression", metavar="EXPR", help='such as "log(det(S)) + x\'*inv(S)*x"')
+    derives.add_argument("--wrt", required=True, metavar="V", help="the variable of the derivative")
+    derives.add_argument(
+        "--symmetric", nargs="+", default=[], metavar="V", help="variables that are symmetric matrices"
+    )
+    derives.add_argument(
+        "--assume",
+        nargs="+",
+        default=[],
+        metavar="V=WORD",
+        help="other structure, such as S=positive_definite L=lower_triangular",
+    )
+    derives.add_argument("--convention", choices=("full", "symmetric"), default="full", help="for a symmetric variable")
+    derives.add_argument("--hessian", action="store_true", help="the second derivative")
+    derives.add_argument(
+        "--shape", nargs="+", default=[], metavar="x=3,1", help="shapes, where the letters do not tell"
+    )
+    derives.add_argument("--steps", action="store_true", help="every step, with its rule and a sentence of plain words")
+    output = derives.add_mutually_exclusive_group()
+    output.add_argument("--latex", action="store_true", help="the steps as LaTeX")
+    output.add_argument("--python", action="store_true", help="a function to paste, which imports jax only")
+    output.add_argument("--r", action="store_true", help="a function to paste, in base R")
+    derives.add_argument("--seed", type=int, default=0, help="of the random points (default: 0)")
+    derives.set_defaults(run=_run_derive)
+
+
+def _run_derive(arguments: argparse.Namespace) -> int:
+    """Derive a gradient, Jacobian or Hessian, every step checked, and print it: as text, LaTeX, Python or R."""
+    from gdiff.check import parse_assumptions, parse_shapes
+    from gdiff.derived import derive
+
+    found = derive(
+        arguments.expression,
+        arguments.wrt,
+        assume=parse_assumptions(arguments.symmetric, arguments.assume),
+        convention=arguments.convention,
+        order=2 if arguments.hessian else 1,
+        shapes=parse_shapes(arguments.shape),
+        seed=arguments.seed,
+    )
+    if arguments.latex or arguments.python or arguments.r:
+        print(found.latex() if arguments.latex else found.python() if arguments.python else found.r())
+    else:
+        print(found.text(steps=arguments.steps, words=True))
+        print(f"\n{found.report()}")
+    return HOLDS
 
 
 # Output

@@ -1,30 +1,24 @@
-"""Where an expression and a claim about its derivative are compared: sizes, domains, points."""
+"""An expression and a claim about its derivative, compared where the expression lives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
-from itertools import islice, permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdiff.derivation import Expression
-from gdiff.derivation.tree import SCALAR, Call, Node, Number, Power, Product, Sum, symbols, walk
+from gdiff.derivation.tree import SCALAR, Call, Node, Number, Power, walk
 from gdiff.printed import Numbers
+from gdiff.setting import Setting, value_at
 from gdiff.wording import Term, Wording
 
 if TYPE_CHECKING:
     from gdiff.domains import Domain
     from gdiff.verdict import Verdict
 
-_SIZES = (3, 4, 2, 5, 6, 7, 8)  # of the dimensions that have names: all different, so that a transpose shows
-_TRIALS = 16
-_ENOUGH = 0.6  # of the trial points: where the expression is finite at so many, they are drawn well
-_MOST_ORDERS = 1000
-_LARGE = 12  # rows
 _MOST_ROUNDED = 400  # entries
 
 
@@ -54,10 +48,11 @@ class Trial:
     ) -> None:
         from gdiff.derivation.evaluate import size_of
 
-        self.f, self.claim, self.wrt, self.order, self.values, self.seed = f, claim, wrt, order, values, seed
+        self.claim, self.wrt, self.order, self.values, self.seed = claim, wrt, order, values, seed
         self.degenerate = degenerate
         self.names = tuple(name for name in f.all_shapes if name in f.symbols)
         self.notes: list[str] = list(f.notes)
+        self._take(f)
         self.hypotheses: tuple[str, ...] = ()
         own = claim.symbols if isinstance(claim, Expression) else ()
         self.differential = next((name for name in own if name == f"d{wrt}" and name not in self.names), None)
@@ -69,16 +64,19 @@ class Trial:
             gradient = f"tr({form})" if matrix else form
             self.notes.append(f"the differential is compared by its gradient G, df = {gradient}")
         self.extra = self._names_of_the_claim_alone()
-        self.sizes = _sizes(f, wrt)
-        for node in _inverted(f.node):
-            if _rank(node, partial(size_of, sizes=self.sizes)) < size_of(node.shape[0], self.sizes):
-                self.notes.append(f"`{replace(f, node=node).text}` is inverted, and singular whatever is in it")
-        self.shapes = {name: tuple(size_of(size, self.sizes) for size in shape) for name, shape in f.all_shapes.items()}
+        for node in self.setting.singular():
+            self.notes.append(f"`{replace(f, node=node).text}` is inverted, and singular whatever is in it")
         self._vech(size_of)
+
+    def _take(self, f: Expression) -> None:
+        """Try this expression, its symmetric names as such."""
+        self.f = f
+        self.setting = Setting(f, self.wrt, dict.fromkeys(f.symmetric, "symmetric"), self.seed)
+        self.sizes, self.shapes, self.shape = self.setting.sizes, self.setting.shapes, self.setting.shape
 
     def _vech(self, size_of: Callable[..., int]) -> None:
         """A claim as long as the vech of the variable says that the variable is symmetric."""
-        d = self.shape(self.wrt)[0] if self.wrt in self._squares() else 1
+        d = self.shape(self.wrt)[0] if self.wrt in self.setting.squares else 1
         if d == 1 or self.wrt in self.f.symmetric:
             return
         if isinstance(self.claim, Numbers):
@@ -87,7 +85,7 @@ class Trial:
             shape = tuple(size_of(size, self.sizes) for size in self.claim.node.shape)
         k = d * (d + 1) // 2
         if sorted(shape) == ([k, k] if self.order == 2 else [1, k]):
-            self.f = replace(self.f, symmetric=self.f.symmetric | {self.wrt})
+            self._take(replace(self.f, symmetric=self.f.symmetric | {self.wrt}))
             self.hypotheses = (f"{self.wrt} symmetric",)
             self.notes.append(f"`{self.wrt}` is taken as symmetric: the claim has the size of its vech")
 
@@ -101,45 +99,7 @@ class Trial:
                 raise ValueError(f"the claim has `{name}`, which the expression does not; its names: {known}")
         return extra
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a value of that name."""
-        rows, columns = self.shapes[name]
-        return () if (rows, columns) == (1, 1) else (rows,) if columns == 1 else (rows, columns)
-
     # --- domains and points -----------------------------------------------------------------------------------
-
-    def _domains(self, positive: str) -> tuple[Domain, ...]:
-        from gdiff.domains import General, Positive, PositiveDefinite, Scalar, Symmetric, Vector
-
-        definite = {
-            name
-            for part in walk(self.f.node)
-            if isinstance(part, Call | Power) and not (isinstance(part, Call) and part.function in ("t", "tr", "had"))
-            for name in symbols(part)
-        }
-        out: list[Domain] = []
-        for name in self.names:
-            rank = len(self.shape(name))
-            if rank == 0:
-                out.append(Positive() if positive or name in self.f.symmetric else Scalar())
-            elif name in self.f.symmetric:
-                out.append(PositiveDefinite() if name in definite or positive else Symmetric())
-            elif rank == 1:
-                out.append(Positive() if positive == "all" else Vector())
-            else:
-                out.append(Positive() if positive == "all" else General())
-        return tuple(out)
-
-    def _points(self, domains: Sequence[Domain]) -> tuple[float, list[tuple[np.ndarray, ...]]]:
-        """Trial points at which the expression is finite, and their share."""
-        rng = np.random.default_rng(self.seed)
-        f, good = self.f.numpy_function(self.names), []
-        for _ in range(_TRIALS):
-            drawn = [d.sample(rng, self.shape(n), condition=6.0) for n, d in zip(self.names, domains, strict=True)]
-            point = tuple(np.asarray(x, dtype=float) for x in drawn)
-            if np.all(np.isfinite(_value(f, point))):
-                good.append(point)
-        return len(good) / _TRIALS, good
 
     def _given(self) -> tuple[np.ndarray, ...]:
         out = []
@@ -154,14 +114,7 @@ class Trial:
         """Domains on which the expression is finite, and a point."""
         from gdiff.domains import Symmetric
 
-        tried = []
-        for positive in ("", "scalars", "all"):
-            domains = self._domains(positive)
-            share, points = self._points(domains)
-            tried.append((share, domains, points))
-            if share >= _ENOUGH:
-                break
-        share, domains, points = max(tried, key=lambda item: item[0])
+        domains, points = self.setting.choose()
         if self.values:
             given = self._given()
             within = [d if d.contains(x) else Symmetric() for d, x in zip(domains, given, strict=True)]
@@ -192,10 +145,7 @@ class Trial:
         return Outcome(verdict, self.f, notes, tuple(derivative.items()), wording.forgotten(verdict))
 
     def _wording(self) -> Wording:
-        return Wording(self.f, self.wrt, frozenset(self._squares()))
-
-    def _squares(self) -> tuple[str, ...]:
-        return tuple(n for n in self.names if len(self.shape(n)) == 2 and len(set(self.shape(n))) == 1)
+        return Wording(self.f, self.wrt, frozenset(self.setting.squares))
 
     def _judged(self, domains: Sequence[Domain], point: Sequence[np.ndarray]) -> Verdict:
         from gdiff.domains import Positive, Scalar
@@ -308,85 +258,19 @@ class Trial:
 
         own = [PositiveDefinite() if n in symmetric else d for n, d in zip(self.names, domains, strict=True)]
         agreed = 0
-        for point in self._points(own)[1][:3]:
+        for point in self.setting.points(own)[1][:3]:
             step = 1e-4 * own[which].project(rng.normal(size=point[which].shape))
             moved = [tuple(x + k * step if i == which else x for i, x in enumerate(point)) for k in (-2, -1, 1, 2)]
-            a, b, c, d = (float(_value(f, m)) for m in moved)
+            a, b, c, d = (float(value_at(f, m)) for m in moved)
             slope = (a - 8 * b + 8 * c - d) / 12
             with np.errstate(all="ignore"):
                 gradient = sum(k * part(*point) for k, part in parts)
             mine = float(np.sum(np.asarray(gradient) * step))
             size = float(np.linalg.norm(gradient) * np.linalg.norm(step))
-            if not abs(mine - slope) <= 1e-5 * size + 1e-10 * abs(float(_value(f, point))):
+            if not abs(mine - slope) <= 1e-5 * size + 1e-10 * abs(float(value_at(f, point))):
                 return False
             agreed += 1
         return agreed > 0
-
-
-def _sizes(f: Expression, wrt: str) -> dict[str, int]:
-    """A number for each named dimension: all different, and such that what is inverted can have full rank."""
-    from gdiff.derivation.evaluate import size_of  # JAX loads here
-
-    own = f.all_shapes
-    order = [wrt, *(name for name in own if name != wrt)]
-    named = list(dict.fromkeys(d for name in order for size in own[name] for d in _dimensions(size)))
-    if not named:
-        return {}
-    inverted = _inverted(f.node)
-    pool = _SIZES[: len(named)] if len(named) <= len(_SIZES) else tuple(range(2, len(named) + 2))
-    if _largest(f.node, dict.fromkeys(named, 3)) > _LARGE:  # nested Kronecker products
-        pool = tuple(range(2, len(named) + 2))
-    for choice in islice(permutations(pool), _MOST_ORDERS):
-        sizes = dict(zip(named, choice, strict=True))
-        if all(_rank(n, partial(size_of, sizes=sizes)) == size_of(n.shape[0], sizes) for n in inverted):
-            return sizes
-    return dict(zip(named, pool, strict=True))
-
-
-def _largest(node: Node, sizes: Mapping[str, int]) -> int:
-    """The longest side of any matrix on the way."""
-    from gdiff.derivation.evaluate import size_of
-
-    return max(size_of(size, sizes) for part in walk(node) for size in part.shape)
-
-
-def _rank(node: Node, size: Callable[[Any], int]) -> int:
-    """The largest rank that a matrix written like this can have."""
-    full = min(size(node.shape[0]), size(node.shape[1]))
-    match node:
-        case Product(factors):
-            return min(full, *(_rank(f, size) for f in factors if not f.is_scalar)) if full > 1 else full
-        case Sum(terms):
-            return min(full, sum(_rank(term, size) for term in terms))
-        case Call("t", (inner,)):
-            return _rank(inner, size)
-    return full
-
-
-def _inverted(node: Node) -> list[Node]:
-    """What is inverted, or has its determinant taken."""
-    out = []
-    for part in walk(node):
-        match part:
-            case Power(base, Number(k)) if k < 0 and not base.is_scalar:
-                out.append(base)
-            case Call("det", (inner,)):
-                out.append(inner)
-    return out
-
-
-def _dimensions(size: Any) -> list[str]:
-    if isinstance(size, str):
-        return [size]
-    return [name for part in size[1:] for name in _dimensions(part)] if isinstance(size, tuple) else []
-
-
-def _value(f: Callable[..., Any], point: Sequence[np.ndarray]) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        try:
-            return np.asarray(f(*point), dtype=float)
-        except np.linalg.LinAlgError:
-            return np.array(np.nan)
 
 
 def _symmetric(name: str, numbers: Numbers) -> np.ndarray:

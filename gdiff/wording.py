@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from gdiff.derivation import Expression
-from gdiff.derivation.adjoint import gradient_terms, is_symmetric, pieces, sums
+from gdiff.derivation.structure import Structure
+from gdiff.derivation.terms import gradient_terms, pieces, sums
 from gdiff.derivation.tree import Call, Node, Number, Product
 
 if TYPE_CHECKING:
@@ -46,11 +47,11 @@ class Wording:
         for term in derived:
             own += [piece for _, piece in pieces(term, whole=(sums(term) - opened) | kept)]
         texts: dict[str, Term] = {}
-        square = self.wrt in self.squares
+        square, structure = self.wrt in self.squares, Structure(dict.fromkeys(self.squares, "symmetric"))
         for term in own:
             compute = _compute(term, constants)
             texts.setdefault(term.text, (term.text, compute))
-            if square and not is_symmetric(term.node, self.squares):
+            if square and not structure.is_symmetric(term.node):
                 texts.setdefault(f"sym({term.text})", (f"sym({term.text})", _symmetrised(compute)))
         if square:
             for text, compute in list(texts.values()):

@@ -1,7 +1,9 @@
 """Expressions from text: read, printed, evaluated.
 
-The siblings are floors of their own: `tree`, `errors`, `vocabulary`, `tokens`, `cursor`, `grammar`, `printer`,
-`dimensions`, `roles`, `shapes`, `evaluate` (loads JAX), `symbolic` (loads SymPy), `reader`, `adjoint`.
+The siblings are floors of their own. To read: `tree`, `errors`, `vocabulary`, `tokens`, `cursor`, `grammar`, `printer`,
+`dimensions`, `roles`, `shapes`, `evaluate` (loads JAX), `symbolic` (loads SymPy), `reader`. To derive: `structure`,
+`powers`, `algebra`, `rules`, `tidy`, `readoff`, `differential`, `terms`. To run: `steps`, `chains`, `plan`, `compiled` (loads JAX),
+`writer`, `source`.
 """
 
 from gdiff.derivation.reader import Expression, ReadError, from_sympy, parse, parse_together

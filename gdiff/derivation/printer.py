@@ -51,6 +51,11 @@ def to_text(node: Node) -> str:
     return _Text().print(node)
 
 
+def to_plain(node: Node) -> str:
+    """Print as a person writes: `-1/2 (S^-1 - S^-1 x x' S^-1)`, `log|S|`, `A∘B`."""
+    return _Plain().print(node)
+
+
 def to_latex(node: Node) -> str:
     r"""Print as LaTeX: `-\frac{1}{2} \Sigma^{-1} + \frac{1}{2} \Sigma^{-1} x x^\top \Sigma^{-1}`."""
     return _Latex().print(node)
@@ -80,7 +85,9 @@ def number_text(value: Fraction) -> str:
 
 
 class _Text:
-    """What the two notations share is here; `_Latex` replaces the words."""
+    """What the notations share is here; the others replace the words."""
+
+    times = "*"
 
     def print(self, node: Node, level: int = _SUM) -> str:
         text, own = self.of(node)
@@ -136,13 +143,13 @@ class _Text:
             return number_text(coefficient)
         if abs(coefficient) == 1:
             return "" if coefficient == 1 else "-"
-        return f"{number_text(coefficient)}*"
+        return f"{number_text(coefficient)}{self.times}"
 
     def join(self, text: str, factor: Node, first: bool) -> str:
         if _is_reciprocal(factor):
             assert isinstance(factor, Power)
             return f"{text}/{self.print(factor.base, _POWER)}"
-        return text + ("" if first else "*") + self.print(factor, _POWER)
+        return text + ("" if first else self.times) + self.print(factor, _POWER)
 
     def power(self, node: Power) -> tuple[str, int]:
         if node.is_inverse and not node.base.is_scalar:
@@ -171,6 +178,38 @@ class _Text:
         if not arguments:
             return name, _ATOM
         return f"{name}({', '.join(self.print(argument) for argument in arguments)})", _ATOM
+
+
+class _Plain(_Text):
+    times = " "
+
+    def product(self, node: Product) -> tuple[str, int]:
+        if len(node.factors) == 2 and node.coefficient == -1 and not _is_reciprocal(node.factors[1]):
+            return f"-{self.print(node.factors[1], _PRODUCT)}", _SUM  # -A∘B needs no brackets
+        return super().product(node)
+
+    def power(self, node: Power) -> tuple[str, int]:
+        if node.is_inverse and not node.base.is_scalar:
+            return f"{self.base(node.base)}^-1", _POWER
+        return super().power(node)
+
+    def call(self, node: Call) -> tuple[str, int]:
+        name, arguments = node.function, node.arguments
+        inner = arguments[0] if arguments else None
+        if name == "t" and isinstance(inner, Power) and inner.is_inverse and not inner.base.is_scalar:
+            return f"{self.base(inner.base)}^-T", _POWER
+        if name in ("had", "kron"):
+            sign = "∘" if name == "had" else "⊗"
+            return f"{self.print(arguments[0], _POWER)}{sign}{self.print(arguments[1], _POWER)}", _PRODUCT
+        if name == "log" and isinstance(inner, Call) and inner.function == "det":
+            bars = self.call(inner)[0]
+            return f"log{bars}" if bars.startswith("|") else f"log({bars})", _ATOM
+        if name in ("det", "abs", "norm"):
+            bar = "‖" if name == "norm" else "|"
+            inside = self.print(arguments[0])
+            nested = {"|", "‖"} & set(inside)
+            return f"{name}({inside})" if nested else f"{bar}{inside}{bar}", _ATOM
+        return super().call(node)
 
 
 class _Latex(_Text):
@@ -237,6 +276,22 @@ class _Latex(_Text):
 
 
 class _Typeset(_Latex):
+    def call(self, node: Call) -> tuple[str, int]:
+        """Print a call; a differential that is not worked out yet, and the matrices that have letters."""
+        name, arguments = node.function, node.arguments
+        if name == "d":
+            return rf"\mathrm{{d}}{self.brackets(self.print(arguments[0]))}", _ATOM
+        if name in ("commutation", "duplication"):
+            letter = "K" if name == "commutation" else "D"
+            return f"{letter}_{{{', '.join(map(self.print, arguments))}}}", _ATOM
+        if name in ("cbind", "rbind"):
+            separator = " & " if name == "cbind" else r" \\ "
+            blocks = separator.join(map(self.print, arguments))
+            return rf"\begin{{bmatrix}} {blocks} \end{{bmatrix}}", _ATOM
+        if name == "pinv":
+            return f"{self.base(arguments[0])}^{{+}}", _POWER
+        return super().call(node)
+
     def name(self, name: str) -> str:
         stepped = None if name in GREEK_COMMANDS else differential_of(name)
         if stepped:

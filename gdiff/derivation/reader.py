@@ -30,7 +30,7 @@ from gdiff.derivation.tree import (
     symbols,
     walk,
 )
-from gdiff.derivation.vocabulary import GREEK
+from gdiff.derivation.vocabulary import ascii_name
 
 if TYPE_CHECKING:
     import jax
@@ -221,9 +221,9 @@ def parse_together(
     >>> value.shape, claim.shape, claim.shapes
     ((), ('d', 'd'), {'n': (), 'S': ('d', 'd')})
     """
-    declared = {_ascii(name): _private(name, shape) for name, shape in (shapes or {}).items()}
-    structured = [_ascii(name) for name in ([symmetric] if isinstance(symmetric, str) else symmetric)]
-    variable = None if wrt is None else _ascii(wrt)
+    declared = {ascii_name(name): _private(name, shape) for name, shape in (shapes or {}).items()}
+    structured = [ascii_name(name) for name in ([symmetric] if isinstance(symmetric, str) else symmetric)]
+    variable = None if wrt is None else ascii_name(wrt)
     words = {*declared, *structured, *((variable,) if variable else ())}
     for text in texts:
         if not isinstance(text, str):
@@ -291,10 +291,6 @@ def _runs(node: Node) -> Iterable[Node]:
         if run[0].shape[0] == 1 and factor.shape[1] == 1:
             yield product(1, tuple(run))
             run = []
-
-
-def _ascii(name: str) -> str:
-    return "".join(GREEK.get(c, c) for c in name.strip().lstrip("\\"))
 
 
 def _private(name: str, shape: Sequence[int | str] | int) -> Shape:

@@ -72,6 +72,11 @@ class Sum(Node):
     terms: tuple[Node, ...]
     operators: tuple[Operator, ...] = field(default=(), compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        """Terms that were not typed have operators all the same."""
+        if not self.operators:
+            object.__setattr__(self, "operators", tuple(Operator("+") for _ in self.terms))
+
 
 @dataclass(frozen=True)
 class Product(Node):
@@ -79,6 +84,11 @@ class Product(Node):
 
     factors: tuple[Node, ...]
     operators: tuple[Operator, ...] = field(default=(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Factors that were not typed have operators all the same."""
+        if not self.operators:
+            object.__setattr__(self, "operators", tuple(Operator() for _ in self.factors))
 
     @property
     def coefficient(self) -> Fraction:
@@ -147,7 +157,7 @@ def add(terms: Sequence[Node], operators: Sequence[Operator] = (), position: int
     """Make a sum, or the lone term it comes to."""
     if len(terms) == 1:
         return terms[0]
-    return Sum(tuple(terms), tuple(operators) or tuple(Operator("+") for _ in terms), at=position)
+    return Sum(tuple(terms), tuple(operators), at=position)
 
 
 def split(node: Node) -> tuple[Fraction, Node | None]:

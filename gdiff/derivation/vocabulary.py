@@ -84,6 +84,11 @@ def identity_size(name: str) -> str | None:
     return match and (match[1] or "")
 
 
+def ascii_name(text: str) -> str:
+    r"""A name as it is spelled here: Σ and \Sigma are Sigma."""
+    return "".join(GREEK.get(c, c) for c in text.strip().lstrip("\\"))
+
+
 def base_of(name: str) -> str:
     """Take digits and subscripts off: S_xx -> S, x1 -> x."""
     return name.split("_")[0].rstrip("0123456789")

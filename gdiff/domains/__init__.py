@@ -7,7 +7,7 @@ derivatives along them are commensurate.
 Arrays are host arrays (NumPy, float64). A leading batch is allowed where the domain is one of matrices.
 
 Siblings in order: `base` (what every domain can do), `arrays` (entries free), `matrices` (symmetric and skew),
-`factors` (triangular and diagonal), `patterns` (Toeplitz), `complex` (real and imaginary parts).
+`factors` (triangular, diagonal, orthogonal), `patterns` (Toeplitz), `complex` (real and imaginary parts).
 """
 
 from gdiff.domains.arrays import General as General
@@ -21,6 +21,7 @@ from gdiff.domains.complex import Hermitian as Hermitian
 from gdiff.domains.complex import default_domain as default_domain
 from gdiff.domains.factors import Diagonal as Diagonal
 from gdiff.domains.factors import LowerTriangular as LowerTriangular
+from gdiff.domains.factors import Orthogonal as Orthogonal
 from gdiff.domains.matrices import Correlation as Correlation
 from gdiff.domains.matrices import DefinitePart as DefinitePart
 from gdiff.domains.matrices import PositiveDefinite as PositiveDefinite

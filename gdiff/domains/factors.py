@@ -1,4 +1,4 @@
-"""Matrices with entries that are always zero: triangular and diagonal ones."""
+"""Factors of matrices: triangular and diagonal ones, with entries that are always zero, and orthogonal ones."""
 
 from dataclasses import dataclass
 
@@ -116,3 +116,39 @@ class Diagonal(Domain):
             return False
         diagonal = np.diagonal(array, axis1=-2, axis2=-1)
         return bool(np.all(diagonal > 0)) and not np.any(array * (1 - np.eye(array.shape[-1])))
+
+
+@dataclass(frozen=True)
+class Orthogonal(Domain):
+    """Orthogonal matrices, Q'Q = I."""
+
+    def sample(self, rng, shape, *, condition=10.0, scale=1.0):  # noqa: ARG002 - neither can be chosen
+        """Uniform (Haar) draws."""
+        d = square(shape, "Orthogonal")
+        out = np.zeros(shape)
+        for index in np.ndindex(*shape[:-2]):
+            out[index] = orthogonal(rng, d)
+        return out
+
+    def tangent_basis(self, point):
+        """Q (E_ij - E_ji), i > j."""
+        return self._turned(point, -1.0)
+
+    def normal_basis(self, point):
+        """Q (E_ij + E_ji), i >= j."""
+        return self._turned(point, 1.0)
+
+    def _turned(self, point, sign):
+        point = np.asarray(point, dtype=float)
+        d = square(point.shape, "Orthogonal")
+        pairs = [(i, j) for j in range(d) for i in range(j + (sign < 0), d)]
+        units = stack([unit((d, d), (i, j)) + sign * (i != j) * unit((d, d), (j, i)) for i, j in pairs], (d, d))
+        return spread([m @ units for m in point.reshape(-1, d, d)], point.shape)
+
+    def contains(self, array):
+        """Finite, and Q'Q = I to rounding."""
+        array = np.asarray(array, dtype=float)
+        if array.ndim < 2 or array.shape[-1] != array.shape[-2] or not np.all(np.isfinite(array)):
+            return False
+        apart = np.swapaxes(array, -1, -2) @ array - np.eye(array.shape[-1])
+        return bool(np.all(np.abs(apart) <= np.sqrt(np.finfo(float).eps)))

@@ -1,0 +1,375 @@
+"""A derivation, line by line: the differential by its rules, then the derivative read off it.
+
+    df = d(...)                  each rule applied to all parts that wait for it
+    df = tr(G' dX)               the trace is cyclic, and every product around dX goes to its left
+    G                            read off; then the convention of a symmetric argument
+
+Nothing here is checked: whoever shows a line holds it against numbers first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from gdiff.derivation.algebra import ZERO, Algebra, identity, shaped, size_times
+from gdiff.derivation.readoff import gradient, jacobian
+from gdiff.derivation.rules import LINEARITY, OPERATIONS, Rule
+from gdiff.derivation.structure import Structure
+from gdiff.derivation.tidy import presented, symmetric_correction, tidy
+from gdiff.derivation.tree import (
+    SCALAR,
+    Call,
+    Extent,
+    Node,
+    Number,
+    Power,
+    Product,
+    Shape,
+    Sum,
+    Symbol,
+    children,
+    product,
+    symbols,
+)
+
+Quantity = Literal["f", "df", "gradient", "jacobian", "d gradient", "bilinear", "hessian"]
+_MOST_ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a line follows from the one before it: the name of what was done, its source, and a plain sentence."""
+
+    name: str
+    source: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: which quantity it is about, what that is, and why. `convention` marks G as sym(G) or as B."""
+
+    quantity: Quantity
+    node: Node
+    reasons: tuple[Reason, ...] = ()
+    convention: str | None = None
+
+
+def d_of(name: str, shape: Shape) -> Symbol:
+    """The differential of a name."""
+    return Symbol(f"d{name}", shape=shape)
+
+
+def pending(node: Node) -> Iterator[Call]:
+    """The parts whose differential is not worked out yet."""
+    if isinstance(node, Call) and node.function == "d":
+        yield node
+        return
+    for child in children(node):
+        yield from pending(child)
+
+
+class Differentiation:
+    """Applies the rules to an expression, for one variable."""
+
+    def __init__(self, wrt: str, shape: Shape, structure: Structure) -> None:
+        self.wrt, self.step = wrt, d_of(wrt, shape)
+        self.algebra = Algebra(structure.with_differential(wrt))
+
+    def d(self, node: Node) -> Node:
+        """The differential of a part, to be worked out; 0 without the variable, dX of the variable."""
+        if self.wrt not in symbols(node):
+            return shaped(ZERO, node.shape)
+        if isinstance(node, Symbol):
+            return self.step
+        return Call("d", (node,), shape=node.shape)
+
+    def lines(self, node: Node) -> Iterator[tuple[Node, tuple[Reason, ...]]]:
+        """The differential of an expression, from d(f) to the one without any d(...) left, a line for each round."""
+        current = self.d(node)
+        for _ in range(_MOST_ROUNDS):
+            if not any(pending(current)):
+                return
+            used: dict[str, Rule] = {}
+            made = self._expanded(current, LINEARITY, used)
+            while made != current and any(self._rule(p.arguments[0], LINEARITY) for p in pending(made)):
+                made = self._expanded(made, LINEARITY, used)
+            if not used:
+                made = self._expanded(current, OPERATIONS, used)
+            current = made
+            yield current, tuple(Reason(rule.name, rule.source, rule.words) for rule in used.values())
+        raise RecursionError("the differential is too long")
+
+    def _rule(self, node: Node, rules: Sequence[Rule]) -> Rule | None:
+        if rules is LINEARITY and isinstance(node, Product):
+            moving = [part for part in self.algebra.parts(node) if self.wrt in symbols(part)]
+            constant = [part for part in self.algebra.parts(node) if self.wrt not in symbols(part)]
+            if len(moving) == 1 and all(part.is_scalar for part in constant):
+                return _CONSTANT_FACTOR
+            return None
+        return next((rule for rule in rules if rule.applies(node)), None)
+
+    def _expanded(self, node: Node, rules: Sequence[Rule], used: dict[str, Rule]) -> Node:
+        """The expression with every d(...) that a rule is about taken apart."""
+        if isinstance(node, Call) and node.function == "d":
+            (inner,) = node.arguments
+            rule = self._rule(inner, rules)
+            if rule is None:
+                if rules is OPERATIONS:
+                    raise Unknown(inner)
+                return node
+            used[rule.name] = rule
+            return shaped(rule.apply(inner, self.algebra, self.d), node.shape)
+        a = self.algebra
+        match node:
+            case Sum(terms):
+                return a.add(*(self._expanded(term, rules, used) for term in terms))
+            case Product():
+                return shaped(a.times(*(self._expanded(part, rules, used) for part in a.parts(node))), node.shape)
+            case Power(base, exponent):
+                return a.power(self._expanded(base, rules, used), exponent)
+            case Call(name, arguments) if arguments and not any(isinstance(x, Extent) for x in arguments):
+                return a.call(name, *(self._expanded(x, rules, used) for x in arguments))
+        return node
+
+
+class Unknown(ValueError):
+    """An operation that no rule is about."""
+
+    def __init__(self, node: Node) -> None:
+        name = node.function if isinstance(node, Call) else type(node).__name__
+        super().__init__(f"there is no rule for the differential of `{name}`")
+
+
+_PRODUCT = next(rule for rule in OPERATIONS if rule.name == "product")
+_CONSTANT_FACTOR = Rule(
+    "constant factor", "Cookbook (33), (34)", "A constant factor stays in front.", _PRODUCT.applies, _PRODUCT.apply
+)
+_CYCLIC = Reason(
+    "cyclic trace",
+    "tr(AB) = tr(BA), tr(A') = tr(A)",
+    "Under a trace factors are turned until {d} stands at the end; a number is its own trace and transpose.",
+)
+_COLLECT = Reason(
+    "collect", "a'b = b'a", "A number is its own transpose, so that {d} can stand at the end of each term."
+)
+_READ_OFF = Reason("read off", "df = {form}", "What multiplies {d} in the inner product is the gradient.")
+_VEC = Reason("vec", "vec(A X B) = (B'⊗A) vec(X)", "The matrix that multiplies vec({d}) is the derivative.")
+_SECOND = Reason(
+    "second differential", "d2f = tr(dG' dX)", "The differential of the gradient, in the inner product again."
+)
+_HESSIAN = Reason("read off", "dg = H {d}", "What multiplies {d} is the Hessian.")
+_FULL = Reason(
+    "symmetric part",
+    "tr(G' dS) = tr(sym(G)' dS)",
+    "{d} is symmetric, so only the symmetric part of G counts: the gradient in the full convention.",
+)
+_SYMMETRIC = Reason(
+    "correction for symmetry",
+    "B = 2 sym(G) - G∘I, vech(B) = D' vec(G)",
+    "Off the diagonal two entries move together, so that their derivatives add up: the symmetric convention.",
+)
+_PATTERN = Reason(
+    "pattern", "entries that are always 0 do not move", "Only the entries that can move have a derivative."
+)
+
+
+def plain_gradient(f: Node, wrt: str, shape: Shape, structure: Structure) -> Node:
+    """G of a scalar expression, as it comes out: every term by itself, in no convention.
+
+    Raises Unsupported or Unknown (ValueErrors) where an operation is out of reach.
+    """
+    rules = Differentiation(wrt, shape, structure)
+    made = rules.d(rules.algebra.simplify(f))
+    for made, _ in rules.lines(rules.algebra.simplify(f)):
+        pass
+    return gradient(made, rules.step, rules.algebra)
+
+
+def derivation(
+    f: Node, wrt: str, shape: Shape, structure: Structure, convention: str = "full", order: int = 1
+) -> tuple[Line, ...]:
+    """All lines, from f to its derivative of order 1 or 2 with respect to a name of the given shape.
+
+    Raises Unsupported or Unknown (ValueErrors) where an operation is out of reach.
+    """
+    work = _Derivation(wrt, shape, structure, convention, order)
+    lines = [Line("f", f), *work.first(f)]
+    if order == 2:
+        lines += work.second(lines[-1].node)
+    return tuple(lines)
+
+
+class _Derivation:
+    def __init__(self, wrt: str, shape: Shape, structure: Structure, convention: str, order: int) -> None:
+        self.wrt, self.shape, self.structure, self.convention, self.order = wrt, shape, structure, convention, order
+        self.rules = Differentiation(wrt, shape, structure)
+        self.a, self.step = self.rules.algebra, self.rules.step
+        self.is_symmetric = wrt in structure.symmetric and not structure.declares(wrt, "diagonal")
+
+    def said(self, reason: Reason) -> Reason:
+        """The reason with the name of the differential in it."""
+        form = {True: "g dx", False: "g' dx"}[self.shape == SCALAR] if self.shape[1] == 1 else "tr(G' dX)"
+        form = form.replace("dx", self.step.name).replace("dX", self.step.name)
+        source, words = (text.format(form=form, d=self.step.name) for text in (reason.source, reason.words))
+        return Reason(reason.name, source, words)
+
+    def shown(self, node: Node) -> Node:
+        return presented(tidy(node, self.a))
+
+    def first(self, f: Node) -> Iterator[Line]:
+        """From f to its first derivative."""
+        made: Node = self.rules.d(self.a.simplify(f))
+        reasons: tuple[Reason, ...] = ()
+        for made, reasons in self.rules.lines(self.a.simplify(f)):
+            yield Line("df", presented(made), reasons)
+        if f.is_scalar:
+            yield from self._gradient(made)
+        else:
+            yield from self._jacobian(made)
+
+    def _gradient(self, differential: Node) -> Iterator[Line]:
+        g = gradient(differential, self.step, self.a)
+        collected = self.inner(self.shown(g))
+        if self.shape != SCALAR and presented(differential) != collected:
+            reason = _CYCLIC if self.shape[1] != 1 else _COLLECT
+            yield Line("df", collected, (self.said(reason),))
+        yield Line("gradient", self.shown(g), (self.said(_READ_OFF),))
+        yield from self._in_structure(g)
+
+    def inner(self, g: Node) -> Node:
+        """tr(G' dX), as it is written for numbers, vectors and matrices."""
+        if self.shape == SCALAR:
+            return self.a.times(g, self.step)
+        turned = self.a.t(g) if not isinstance(g, Number) else g
+        if isinstance(turned, Number):
+            return ZERO
+        if self.shape[1] == 1:
+            return shaped(Product((*_flat(turned), self.step)), SCALAR)
+        scalars = [factor for factor in _flat(turned) if isinstance(factor, Number) or factor.is_scalar]
+        chain = [factor for factor in _flat(turned) if factor not in scalars and not _is_identity(factor)]
+        matrix = shaped(product(1, [*chain, self.step]), (self.shape[1], self.shape[1]))
+        return shaped(product(1, [*scalars, Call("tr", (matrix,), shape=SCALAR)]), SCALAR)
+
+    def _in_structure(self, g: Node) -> Iterator[Line]:
+        """G for an argument that is symmetric, diagonal or triangular."""
+        a = self.a
+        if self.is_symmetric:
+            full = g if a.structure.is_symmetric(g) else self.symmetric_part(g)
+            if self.convention == "full" or self.order == 2:
+                if full != g:
+                    yield Line("gradient", self.shown(full), (self.said(_FULL),), "full")
+                return
+            corrected = presented(symmetric_correction(full if full is g else g, a))
+            yield Line("gradient", corrected, (self.said(_SYMMETRIC),), "symmetric")
+        elif self.structure.declares(self.wrt, "diagonal", "lower_triangular"):
+            name = "ddiag" if self.structure.declares(self.wrt, "diagonal") else "tril"
+            restricted = self.each(name, g)
+            if restricted != g:
+                yield Line("gradient", self.shown(restricted), (self.said(_PATTERN),))
+
+    def each(self, name: str, g: Node) -> Node:
+        """A linear function of a sum, term by term where that leaves a term as it is."""
+        terms = g.terms if isinstance(g, Sum) else (g,)
+        kept = [t for t in terms if self.a.call(name, t) == t]
+        rest = [t for t in terms if t not in kept]
+        return self.a.add(*kept, *([self.a.call(name, tidy(self.a.add(*rest), self.a))] if rest else []))
+
+    def symmetric_part(self, g: Node) -> Node:
+        """(G + G')/2, term by term."""
+        terms = g.terms if isinstance(g, Sum) else (g,)
+        out = []
+        for term in terms:
+            symmetric = self.a.structure.is_symmetric(term)
+            half = Fraction(1, 2)
+            out += [term] if symmetric else [self.a.times(half, term), self.a.times(half, self.a.t(term))]
+        return self.a.add(*out)
+
+    def _jacobian(self, differential: Node) -> Iterator[Line]:
+        j = jacobian(differential, self.step, self.a)
+        yield Line("jacobian", self.shown(j), (self.said(_VEC),))
+        if self.is_symmetric:
+            reason = self.said(_coordinates(self.convention))
+            yield Line("jacobian", self.shown(self.a.times(j, self.coordinates())), (reason,), self.convention)
+
+    def coordinates(self) -> Node:
+        """N = (I + K)/2, or the duplication matrix D."""
+        d = self.shape[0]
+        if not isinstance(d, int | str):
+            raise ValueError(f"a matrix of {d} rows has no name for its duplication matrix")
+        n = size_times(d, d)
+        if self.convention == "symmetric":
+            columns = d * (d + 1) // 2 if isinstance(d, int) else ("triangle", d)
+            return Call("duplication", (Extent(d),), shape=(n, columns))
+        k = Call("commutation", (Extent(d), Extent(d)), shape=(n, n))
+        return self.a.times(Fraction(1, 2), self.a.add(identity((n, n)), k))
+
+    def second(self, g: Node) -> Iterator[Line]:
+        """From the gradient G, in the full convention, to the Hessian: dG, d2f = tr(dG' dX), vec(dG) = H vec(dX)."""
+        made: Node = shaped(ZERO, g.shape)
+        for made, reasons in self.rules.lines(self.a.simplify(g)):
+            yield Line("d gradient", presented(made), reasons)
+        if self.shape[1] != 1:
+            yield Line("bilinear", presented(self.a.call("tr", self.a.times(self.a.t(made), self.step))), (_SECOND,))
+        h = self._hessian(made)
+        yield Line("hessian", self.shown(h), (self.said(_VEC if self.shape[1] != 1 else _HESSIAN),))
+        if self.is_symmetric:
+            reason = self.said(_coordinates(self.convention))
+            yield Line("hessian", self.shown(self._in_coordinates(h)), (reason,), self.convention)
+
+    def _hessian(self, made: Node) -> Node:
+        if self.shape == SCALAR:
+            return gradient(made, self.step, self.a)
+        return jacobian(made, self.step, self.a)
+
+    def _in_coordinates(self, h: Node) -> Node:
+        """D' H D, or N H N; N once where the terms commute with K, not at all where they are symmetric matrices' vecs.
+
+        K (A⊗B) K = B⊗A, and K vec(A) = vec(A').
+        """
+        a, m = self.a, self.coordinates()
+        if self.convention == "symmetric":
+            return a.times(a.t(m), h, m)
+        terms = list(h.terms) if isinstance(h, Sum) else [h]
+        fixed = [term for term in terms if self._is_fixed(term)]
+        rest = [term for term in terms if term not in fixed]
+        swapped = [self._swapped(term) for term in rest]
+        if not rest:
+            return h
+        moved = a.add(*rest)
+        commutes = all(s in rest for s in swapped)
+        return a.add(*fixed, a.times(m, moved) if commutes else a.times(m, moved, m))
+
+    def _is_fixed(self, term: Node) -> bool:
+        """vec(A) vec(B)' of symmetric matrices."""
+        chain = self.a.term(term).chain
+        inner = [f.arguments[0] if isinstance(f, Call) and f.function == "t" else f for f in chain]
+        return len(chain) == 2 and all(
+            isinstance(f, Call) and f.function == "vec" and self.a.structure.is_symmetric(f.arguments[0]) for f in inner
+        )
+
+    def _swapped(self, term: Node) -> Node | None:
+        own = self.a.term(term)
+        if len(own.chain) == 1 and isinstance(own.chain[0], Call) and own.chain[0].function == "kron":
+            x, y = own.chain[0].arguments
+            return self.a.times(own.coefficient, *own.scalars, self.a.call("kron", y, x))
+        return None
+
+
+def _coordinates(convention: str) -> Reason:
+    if convention == "symmetric":
+        return Reason("vech", "vec(dS) = D vech(dS)", "A symmetric {d} has the entries of its vech: D duplicates them.")
+    return Reason(
+        "symmetric part", "vec(dS) = N vec(dS), N = (I + K)/2", "{d} is symmetric: N takes the symmetric part."
+    )
+
+
+def _is_identity(node: Node) -> bool:
+    return isinstance(node, Call) and node.function == "eye"
+
+
+def _flat(node: Node) -> tuple[Node, ...]:
+    return node.factors if isinstance(node, Product) else (node,)

@@ -1,0 +1,239 @@
+"""How a person writes a result: common factors out in front, like parts together, the correction for symmetry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from functools import reduce
+from math import gcd, lcm
+
+from gdiff.derivation.algebra import Algebra, identity, shaped
+from gdiff.derivation.powers import powers, raised
+from gdiff.derivation.tree import (
+    SCALAR,
+    Call,
+    Extent,
+    Node,
+    Number,
+    Power,
+    Product,
+    Shape,
+    Sum,
+    number,
+    product,
+    scale,
+    split,
+)
+
+_TERM_BY_TERM = 2  # terms up to which the correction for symmetry is written out for each
+
+
+def operations(node: Node) -> int:
+    """How many operations a person writes: sums, products, powers, transposes, functions."""
+    match node:
+        case Sum(terms):
+            signs = sum(split(term)[0] == -1 for term in terms[1:])
+            return len(terms) - 1 - signs + sum(map(operations, terms))
+        case Product(factors):
+            divisors = sum(isinstance(f, Power) and f.is_inverse and f.is_scalar for f in factors)
+            return len(factors) - 1 - divisors + sum(map(operations, factors))
+        case Power(base, exponent):
+            return 1 + operations(base) + (0 if isinstance(exponent, Number) else operations(exponent))
+        case Call(_, arguments):
+            return bool(arguments) * (not any(isinstance(x, Extent) for x in arguments)) + sum(
+                map(operations, arguments)
+            )
+        case Number(value):
+            return int(value.denominator != 1) if abs(value) != 1 else int(value < 0)
+    return 0
+
+
+def tidy(node: Node, algebra: Algebra) -> Node:
+    """The same expression with fewer operations, where factors that terms share can stand outside a bracket."""
+    match node:
+        case Sum(terms):
+            return _factored([tidy(term, algebra) for term in terms], algebra)
+        case Product(factors):
+            return shaped(product(1, [tidy(factor, algebra) for factor in factors]), node.shape)
+        case Power(base, exponent):
+            return Power(tidy(base, algebra), tidy(exponent, algebra), shape=node.shape)
+        case Call(name, arguments) if arguments and not any(isinstance(a, Extent) for a in arguments):
+            return Call(name, tuple(tidy(a, algebra) for a in arguments), shape=node.shape)
+    return node
+
+
+def presented(node: Node, *, bare: bool = True) -> Node:
+    """The tree as it is printed: divisors at the end, x/a^2 for a^-2*x, and `I` for an identity matrix.
+
+    An identity in a Kronecker product, a trace or a block keeps its size, which nothing beside it tells.
+    """
+    match node:
+        case Sum(terms):
+            return shaped(Sum(tuple(presented(t, bare=bare) for t in terms)), node.shape)
+        case Product(factors):
+            made = [_as_divisor(presented(f, bare=bare)) for f in factors]
+            return shaped(Product(tuple(sorted(made, key=_divides))), node.shape)
+        case Power(base, exponent):
+            return _as_divisor(Power(presented(base), presented(exponent), shape=node.shape))
+        case Call("eye", _):
+            return Call("eye", (), shape=node.shape) if bare else node
+        case Call(name, arguments):
+            sizes = name not in ("kron", "tr", "rbind", "cbind", "vec", "sum", "det")
+            return Call(name, tuple(presented(a, bare=sizes and bare) for a in arguments), shape=node.shape)
+    return node
+
+
+def _divides(node: Node) -> bool:
+    return isinstance(node, Power) and node.is_inverse and node.is_scalar
+
+
+def _as_divisor(node: Node) -> Node:
+    """1/a^2 for a^-2."""
+    if isinstance(node, Power) and node.is_scalar and isinstance(node.exponent, Number) and node.exponent.value < 0:
+        k = -node.exponent.value
+        below = node.base if k == 1 else Power(node.base, number(k), shape=node.shape)
+        return Power(below, number(-1), shape=node.shape)
+    return node
+
+
+def content(coefficients: Iterable[Fraction]) -> Fraction:
+    """The largest number that divides them all into integers, with the sign of the first."""
+    every = list(coefficients)
+    size = Fraction(reduce(gcd, (c.numerator for c in every)), reduce(lcm, (c.denominator for c in every)))
+    return size if every[0] > 0 else -size
+
+
+def _factored(terms: Sequence[Node], a: Algebra) -> Node:
+    """Numbers and scalars that all terms share in front, then matrices at either end."""
+    shape = terms[0].shape
+    terms = _positive_first(terms)
+    parts = [a.term(term) for term in terms]
+    front = content(part.coefficient for part in parts)
+    if abs(front) == 1:
+        front = Fraction(1)
+    shared = _shared([part.scalars for part in parts], a)
+    inner: list[Node] = []
+    for part in parts:
+        scalars = a.term(a.times(*part.scalars, *(a.inverse(s) for s in shared)))
+        inner.append(_made(part.coefficient * scalars.coefficient / front, scalars.scalars, part.chain, shape))
+    grouped = _grouped(inner, a)
+    if not isinstance(grouped, Sum):
+        merged = a.times(front, *shared, grouped)
+        return merged if operations(merged) <= operations(grouped) + 2 * (front != 1) + 2 * len(shared) else grouped
+    made = shaped(product(front, [*shared, grouped]), shape)
+    plain = shaped(Sum(tuple(terms)), shape)
+    return made if operations(made) <= operations(plain) else plain
+
+
+def _positive_first(terms: Sequence[Node]) -> list[Node]:
+    """y - x for -x + y, where the signs alone differ."""
+    signs = [split(term)[0] for term in terms]
+    if signs[0] == -1 and Fraction(1) in signs and all(abs(s) == 1 for s in signs):
+        first = signs.index(Fraction(1))
+        return [terms[first], *terms[:first], *terms[first + 1 :]]
+    return list(terms)
+
+
+def _shared(scalars: Sequence[Sequence[Node]], a: Algebra) -> list[Node]:
+    """The powers of scalars that all terms have: 1/q of 1/q and 1/q^2."""
+    exponents = [
+        dict(found for s in own for found in powers(s, Fraction(1), a.structure.is_positive)[1]) for own in scalars
+    ]
+    out = []
+    for base in exponents[0]:
+        every = [own.get(base, Fraction(0)) for own in exponents]
+        least = min(every, key=abs)
+        if least and all(e * least > 0 for e in every):
+            out.append(shaped(raised(base, least), SCALAR))
+    return out
+
+
+def _made(coefficient: Fraction, scalars: Sequence[Node], chain: Sequence[Node], shape: Shape) -> Node:
+    matrix = list(chain)
+    if not matrix and shape != SCALAR:
+        matrix = [identity(shape)]
+    return shaped(product(coefficient, [*scalars, *matrix]), shape)
+
+
+def _grouped(terms: list[Node], a: Algebra) -> Node:
+    """Terms that begin or end with the same matrix taken together: A*x + B*x is (A + B)*x."""
+    shape = terms[0].shape
+    while len(terms) > 1:
+        best: tuple[int, list[int], Node] | None = None
+        for first in (True, False):
+            ends: dict[Node, list[int]] = {}
+            for index, term in enumerate(terms):
+                chain = a.term(term).chain
+                if len(chain) > 1:
+                    ends.setdefault(chain[0 if first else -1], []).append(index)
+            for end, members in ends.items():
+                if len(members) < 2:
+                    continue
+                whole = _outside(end, [terms[i] for i in members], first, shape, a)
+                before = sum(operations(terms[i]) for i in members) + len(members) - 1
+                gain = before - operations(whole)
+                if gain > 0 and (best is None or gain > best[0]):
+                    best = gain, members, whole
+        if best is None:
+            break
+        _, members, whole = best
+        terms = [whole if i == members[0] else t for i, t in enumerate(terms) if i not in members[1:]]
+    return terms[0] if len(terms) == 1 else shaped(Sum(tuple(terms)), shape)
+
+
+def _outside(end: Node, terms: Sequence[Node], first: bool, shape: Shape, a: Algebra) -> Node:
+    """End * (rests), or (rests) * end, tidied."""
+    rests = []
+    for term in terms:
+        part = a.term(term)
+        chain = part.chain[1:] if first else part.chain[:-1]
+        rows, columns = (end.shape[1], shape[1]) if first else (shape[0], end.shape[0])
+        rests.append(shaped(product(part.coefficient, [*part.scalars, *chain]), (rows, columns)))
+    bracket = tidy(a.add(*rests), a)
+    return a.times(end, bracket) if first else a.times(bracket, end)
+
+
+def symmetric_correction(g: Node, algebra: Algebra) -> Node:
+    """2 sym(G) - G∘I, of terms of G each, and simplified: 2*inv(S) - had(inv(S), I).
+
+    For few terms it is written term by term, as Cookbook (141) does; for more around the whole of G.
+    """
+    a = algebra
+    terms = g.terms if isinstance(g, Sum) else (g,)
+    eye = identity(g.shape)
+    diagonal = [term for term in terms if a.structure.is_diagonal(term)]
+    rest = [term for term in terms if term not in diagonal]
+    if len(rest) <= _TERM_BY_TERM:
+        parts = [part for term in terms for part in _corrected(term, term in diagonal, eye, a)]
+        return _with_content(a.add(*parts))
+    whole = a.add(*rest)
+    symmetric = a.structure.is_symmetric(whole)
+    coefficient = content(split(t)[0] for t in rest)
+    inner = _grouped([scale(1 / coefficient, t) for t in rest], a)
+    twice = a.times(2, inner) if symmetric else a.add(inner, a.t(inner))
+    parts = [shaped(product(coefficient, [x]), g.shape) for x in _spread(twice)]
+    corrected = [*parts, a.times(-coefficient, Call("had", (inner, eye), shape=g.shape)), *diagonal]
+    return _with_content(shaped(Sum(tuple(corrected)), g.shape))
+
+
+def _spread(node: Node) -> tuple[Node, ...]:
+    return node.terms if isinstance(node, Sum) else (node,)
+
+
+def _corrected(term: Node, diagonal: bool, eye: Node, a: Algebra) -> list[Node]:
+    if diagonal:
+        return [term]
+    if a.structure.is_symmetric(term):
+        return [a.times(2, term), a.times(-1, a.call("had", term, eye))]
+    return [term, a.t(term), a.times(-1, a.call("had", term, eye))]
+
+
+def _with_content(node: Node) -> Node:
+    """The number that the terms share in front of a bracket."""
+    if not isinstance(node, Sum):
+        return node
+    front = content(split(term)[0] for term in node.terms)
+    if abs(front) == 1:
+        return node
+    inner = shaped(Sum(tuple(shaped(scale(1 / front, term), node.shape) for term in node.terms)), node.shape)
+    return shaped(product(front, [inner]), node.shape)
