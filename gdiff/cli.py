@@ -259,10 +259,10 @@ def _shown(arrays: dict[str, Any]) -> list[str]:
 def _add_check(commands: Any) -> None:
     check = commands.add_parser("check", help="is this formula that derivative?", description=_run_check.__doc__)
     check.add_argument(
-        "expression", metavar="EXPR", help='what was differentiated, such as "log(det(S)) + x\'*inv(S)*x"'
+        "expression", metavar="EXPR", nargs="?", help='what was differentiated: "log(det(S)) + x\'*inv(S)*x"'
     )
     check.add_argument("formula", metavar="CLAIM", nargs="?", help="its derivative, as you worked it out")
-    check.add_argument("--wrt", required=True, metavar="V", help="the variable of the derivative")
+    check.add_argument("--wrt", metavar="V", help="the variable of the derivative")
     check.add_argument("--symmetric", nargs="+", default=[], metavar="V", help="variables that are symmetric matrices")
     check.add_argument("--shape", nargs="+", default=[], metavar="x=3,1", help="shapes, where the letters do not tell")
     check.add_argument("--hessian", action="store_true", help="the claim is a second derivative")
@@ -271,6 +271,7 @@ def _add_check(commands: Any) -> None:
     )
     check.add_argument("--at", nargs="+", default=[], metavar="S=S.csv", help="values of the variables, as CSV files")
     check.add_argument("--claim", metavar="CSV", help="the derivative at those values, as numbers")
+    check.add_argument("--steps", metavar="FILE", help="a derivation, a line for each step; - for standard input")
     check.add_argument("--seed", type=int, default=0, help="of the random points (default: 0)")
     check.add_argument("--json", metavar="FILE", help="write the result as JSON; - for standard output")
     check.set_defaults(run=_run_check)
@@ -280,6 +281,10 @@ def _run_check(arguments: argparse.Namespace) -> int:
     """Hold a derivative that was worked out by hand against autodiff and finite differences, and say what is wrong."""
     from gdiff.check import check, parse_at, parse_shapes
 
+    if arguments.steps:
+        return _run_check_steps(arguments)
+    if arguments.expression is None or arguments.wrt is None:
+        raise ValueError("want an expression, a claim and --wrt V; or --steps FILE")
     checked = check(
         arguments.expression,
         arguments.formula,
@@ -296,6 +301,18 @@ def _run_check(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _write_json(arguments.json, checked.json())
     return checked.exit_status
+
+
+def _run_check_steps(arguments: argparse.Namespace) -> int:
+    """Look for the first line of a derivation that does not follow."""
+    from gdiff.worked import read_steps
+
+    given = {"EXPR": arguments.expression, "--wrt": arguments.wrt, "--symmetric": arguments.symmetric}
+    if extra := [name for name, value in given.items() if value]:
+        raise ValueError(f"--steps {arguments.steps}: {', '.join(extra)} stands in the file itself, as in `wrt S`")
+    review = read_steps(_read(arguments.steps)).check(arguments.seed)
+    print(review.text)
+    return review.exit_status
 
 
 # gdiff derive
@@ -357,6 +374,16 @@ def _run_derive(arguments: argparse.Namespace) -> int:
 def _width(stream: Any) -> int:
     """Of the terminal; wide enough for a table where there is none."""
     return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 160
+
+
+def _read(path: str) -> str:
+    try:
+        if path == "-":
+            return sys.stdin.read()
+        with open(path, encoding="utf-8-sig") as stream:
+            return stream.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
 
 
 def _write_json(path: str, value: Any) -> None:

@@ -89,7 +89,15 @@ class Differentiation:
 
     def lines(self, node: Node) -> Iterator[tuple[Node, tuple[Reason, ...]]]:
         """The differential of an expression, from d(f) to the one without any d(...) left, a line for each round."""
-        current = self.d(node)
+        return self._rounds(self.d(node))
+
+    def worked_out(self, node: Node) -> Node:
+        """An expression with d(...) in it, each of them worked out."""
+        for node, _ in self._rounds(node):
+            pass
+        return node
+
+    def _rounds(self, current: Node) -> Iterator[tuple[Node, tuple[Reason, ...]]]:
         for _ in range(_MOST_ROUNDS):
             if not any(pending(current)):
                 return
@@ -183,10 +191,7 @@ def plain_gradient(f: Node, wrt: str, shape: Shape, structure: Structure) -> Nod
     Raises Unsupported or Unknown (ValueErrors) where an operation is out of reach.
     """
     rules = Differentiation(wrt, shape, structure)
-    made = rules.d(rules.algebra.simplify(f))
-    for made, _ in rules.lines(rules.algebra.simplify(f)):
-        pass
-    return gradient(made, rules.step, rules.algebra)
+    return gradient(rules.worked_out(rules.d(rules.algebra.simplify(f))), rules.step, rules.algebra)
 
 
 def derivation(

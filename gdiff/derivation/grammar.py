@@ -81,21 +81,23 @@ def out_of_bounds(value: Fraction) -> bool:
     return max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS
 
 
-def read(text: str, declared: Collection[str] = ()) -> Syntax:
+def read(text: str, declared: Collection[str] = (), *, differentials: bool = False) -> Syntax:
     """Read a text into a tree; `declared` names are single names whatever they look like.
+
+    With `differentials`, d is the differential of what follows: d(S^-1), d log|S|.
 
     >>> read("2x' S^-1").node == read("2 * t(x) * inv(S)").node
     True
     """
-    parser = _Parser(text, declared)
+    parser = _Parser(text, declared, differentials)
     node = parser.whole()
     return Syntax(text, node, tuple(dict.fromkeys(parser.notes)))
 
 
 class _Parser(Cursor):
-    def __init__(self, text: str, declared: Collection[str]) -> None:
+    def __init__(self, text: str, declared: Collection[str], differentials: bool) -> None:
         super().__init__(text, tokenize(text, declared))
-        self.declared = declared
+        self.declared, self.differentials = declared, differentials
         self.level = 0
         self.notes: list[str] = []
 
@@ -324,6 +326,9 @@ class _Parser(Cursor):
         token = self.advance()
         name, following = token.text, self.token
         called = following.kind == "(" and not following.spaced
+        if name == "d" and self.differentials and (following.kind == "(" or self.starts_operand()):
+            inner = self.bracketed("(") if following.kind == "(" else self.bare_argument(token)
+            return Call("d", (inner,), at=token.at)
         if name in FUNCTIONS and not (name in self.declared and not called) and (name != "t" or called):
             return self.function(token)
         if name in self.declared:

@@ -211,11 +211,13 @@ def parse_together(
     shapes: Mapping[str, Sequence[int | str] | int] | None = None,
     wrt: str | None = None,
     symmetric: Iterable[str] = (),
+    differentials: bool = False,
 ) -> tuple[Expression, ...]:
     """Read texts that share their names, so that what one says of a shape holds in all.
 
     With `wrt`, the first is an expression to be differentiated and the others are claims about its derivative: it is
-    read as a scalar and they in the shape of `wrt` (else that of a Hessian), as far as possible.
+    read as a scalar and they in the shape of `wrt` (else that of a Hessian), as far as possible. With `differentials`,
+    d is the differential of what follows it: d(S^-1).
 
     >>> value, claim = parse_together(["n/2*logdet(S)", "n/2*inv(S)"], wrt="S")
     >>> value.shape, claim.shape, claim.shapes
@@ -229,7 +231,8 @@ def parse_together(
         if not isinstance(text, str):
             raise TypeError(f"got {type(text).__name__}, want text")
     try:
-        return _expressions([read(text, words) for text in texts], declared, variable, structured)
+        syntaxes = [read(text, words, differentials=differentials) for text in texts]
+        return _expressions(syntaxes, declared, variable, structured)
     except RecursionError:  # the caller has used up the stack: the depth that is read otherwise is bounded
         raise ReadError(texts[0], 0, "the expression is nested too deeply") from None
 

@@ -310,6 +310,8 @@ class _Attempt:
         if name == "bars":
             name = "abs" if self.is_scalar(argument) else "norm" if columns == 1 else "det"
             node = replace(node, function=name)
+        if name == "d":
+            return _shaped(node, argument.shape)
         if name == "hadpow" and not self.is_scalar(arguments[1]):
             self._refuse("an exponent", arguments[1].at, arguments[1:], arguments[1:], "An exponent is a scalar.")
         if self.is_scalar(argument):

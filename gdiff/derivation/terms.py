@@ -1,4 +1,4 @@
-"""An expression, or its gradient, as a sum of terms: the words in which a person is told what is wrong with a formula."""
+"""An expression, or its gradient, as a sum of terms: in these words a person is told what is wrong with a formula."""
 
 from __future__ import annotations
 

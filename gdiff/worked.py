@@ -1,0 +1,330 @@
+"""A derivation that somebody worked out: which of its lines is the first that does not follow, and what is wrong there.
+
+Lines are about f, its differential df, or its derivative. A text file of them is what `gdiff check --steps` reads:
+
+    wrt S                                              the variable
+    symmetric S                                        names that are symmetric; `assume L lower_triangular` for others
+    f = log|S| + x' S^-1 x
+    df = tr(S^-1 dS) + x' d(S^-1) x                    # log-determinant, product rule
+    d(S^-1) = -S^-1 dS S^-1                            # from S S^-1 = I
+    df = tr((S^-1 - S^-1 x x' S^-1) dS)                # the trace is cyclic
+    df/dS = S^-1 - S^-1 x x' S^-1                      # read off
+
+What stands before the first `=` says what a line is about: f, df, df/dS (or G), or any two sides that are equal. A line
+without `=` is the differential if it has dS in it; before the first of those it is f, after it the derivative.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from gdiff.check import Checked, check, parse_shapes
+from gdiff.derivation import Expression, ReadError, parse_together
+from gdiff.derivation.differential import Differentiation, pending
+from gdiff.derivation.printer import to_plain
+from gdiff.derivation.structure import SQUARE, Structure
+from gdiff.derivation.tree import SCALAR, Node, symbols
+from gdiff.derivation.vocabulary import ascii_name, differential_of
+from gdiff.probe import Probe, inner
+from gdiff.setting import Setting
+
+Shapes = Mapping[str, Sequence[int | str] | int]
+About = Literal["f", "df", "derivative", "sides"]
+
+_LABELS: dict[str, About] = {"f": "f", "df": "df", "g": "derivative", "gradient": "derivative"}
+_HEADER = re.compile(r"(wrt|symmetric|assume|shape)\s+(.*)")
+_FRACTION = re.compile(r"[d∂]\s*f\s*/\s*[d∂]\s*\w+")
+
+
+@dataclass(frozen=True)
+class WorkedStep:
+    """A line as it was written, and why it follows."""
+
+    text: str
+    by: str = ""
+    line: int = 0  # of the file, 0 for none
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What came of one line: the numbers agree with what it is about, or not, and what is wrong."""
+
+    step: WorkedStep
+    about: About
+    holds: bool
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Review:
+    """What came of a derivation: every line looked at, and the first that does not follow."""
+
+    lines: tuple[Reviewed, ...]
+    wrt: str
+    read_as: str
+    result: Checked | None  # of the last line that is a derivative
+
+    @property
+    def first(self) -> int | None:
+        """Which line is the first that does not follow, counted from 0; None if all do."""
+        return next((i for i, line in enumerate(self.lines) if not line.holds), None)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every line follows."""
+        return self.first is None
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+    @property
+    def exit_status(self) -> int:
+        """0 if every line follows, 1 if one does not."""
+        return 0 if self.holds else 1
+
+    @property
+    def text(self) -> str:
+        """What a person reads in the terminal."""
+        out = []
+        for number, line in enumerate(self.lines):
+            mark = "ok  " if line.holds else "WRONG"
+            why = f"   # {line.step.by}" if line.step.by else ""
+            out.append(f"{mark:5} {number}. {line.step.text}{why}")
+            out += [f"         {sentence}" for sentence in line.message.splitlines()]
+        out += ["", f"Read as: {self.read_as}."]
+        if self.holds:
+            out.append("Every line follows.")
+            if self.result is not None:
+                out.append(f"The result {self.result.verdict.message.rstrip('.')}.")
+        else:
+            later = sum(not line.holds for line in self.lines) - 1
+            more = f"; {later} after it do not hold either" if later else ""
+            out.append(f"Line {self.first} is the first that does not follow{more}.")
+        return "\n".join(out)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Worked:
+    """A derivation of one's own, line by line."""
+
+    text: str
+    wrt: str | None = None
+    structure: Structure = field(default_factory=Structure)
+    shapes: Shapes = field(default_factory=dict)
+    steps: tuple[WorkedStep, ...] = ()
+    line: int = 0
+
+    @classmethod
+    def start(
+        cls,
+        text: str,
+        wrt: str | None = None,
+        *,
+        assume: Mapping[Any, str] | None = None,
+        shapes: Shapes | None = None,
+    ) -> Worked:
+        """Begin with what is differentiated; `wrt` is by default the name whose differential the lines have."""
+        words = {
+            ascii_name(str(k)): str(v).strip().replace(" ", "_").replace("-", "_") for k, v in (assume or {}).items()
+        }
+        return cls(text, None if wrt is None else ascii_name(str(wrt)), Structure(words), shapes or {})
+
+    def step(self, text: str, by: str = "") -> Worked:
+        """Add a line, and why it follows."""
+        return replace(self, steps=(*self.steps, WorkedStep(text, by)))
+
+    def check(self, seed: int = 0) -> Review:
+        """Hold every line against numbers. Raises ReadError, with the line, where a line cannot be read."""
+        if not self.steps:
+            raise ValueError("the derivation has no steps: want at least one line after the expression")
+        first = WorkedStep(self.text, "", self.line)
+        parts = [_sides(step.text) for step in (first, *self.steps)]
+        texts = [text for _, sides in parts for text in sides]
+        wrt = self.wrt or _variable(texts)
+        expressions = iter(
+            self._read(texts, [s for s, (_, sides) in zip((first, *self.steps), parts, strict=True) for _ in sides])
+        )
+        read = [(about, tuple(next(expressions) for _ in sides)) for about, sides in parts]
+        f = read[0][1][-1]
+        if wrt not in f.symbols:
+            raise ValueError(f"wrt {wrt}: the expression has no `{wrt}`; its names: {', '.join(f.symbols) or 'none'}")
+        if f.node.shape != SCALAR:
+            raise ValueError(f"`{f.text}` is not a scalar: a derivation of lines is of a scalar function")
+        return _Reviewer(f, wrt, self.structure, seed).review((first, *self.steps), read)
+
+    def _read(self, texts: Sequence[str], steps: Sequence[WorkedStep]) -> tuple[Expression, ...]:
+        squares = [name for name, word in self.structure.of.items() if word in SQUARE]
+        try:
+            found = parse_together(texts, shapes=self.shapes, symmetric=squares, differentials=True)
+        except ReadError as error:
+            where = next((step for text, step in zip(texts, steps, strict=True) if text == error.text), None)
+            if where is not None and where.line:
+                raise ValueError(f"line {where.line}: {error}") from None
+            raise
+        return tuple(replace(e, symmetric=self.structure.symmetric) for e in found)
+
+
+def read_steps(text: str) -> Worked:
+    r"""Read a derivation from the text of a file, in the form at the head of this module.
+
+    >>> worked = read_steps("wrt x\\nx'x\\ndf = 2 x' dx  # product\\n2 x  # read off")
+    >>> worked.check().holds
+    True
+    """
+    wrt, words, shapes = None, dict[str, str](), dict[str, Any]()
+    lines: list[WorkedStep] = []
+    for number, whole in enumerate(text.splitlines(), 1):
+        line, _, why = whole.partition("#")
+        if not line.strip():
+            continue
+        header = _HEADER.fullmatch(line.strip())
+        if header is None:
+            lines.append(WorkedStep(line.strip(), why.strip(), number))
+            continue
+        if lines:
+            raise ValueError(f"line {number}: `{header[1]}` stands after the expression; want it before")
+        named = header[2].replace(",", " ").split()
+        match header[1]:
+            case "wrt" if len(named) == 1:
+                wrt = named[0]
+            case "symmetric":
+                words |= dict.fromkeys(named, "symmetric")
+            case "assume" if len(named) == 2:
+                words[named[0]] = named[1]
+            case "shape" if len(header[2].split(maxsplit=1)) == 2:
+                name, sizes = header[2].split(maxsplit=1)
+                shapes |= parse_shapes([f"{name}={sizes}"])
+            case word:
+                examples = {"wrt": "wrt S", "assume": "assume L lower_triangular", "shape": "shape x 3,1"}
+                raise ValueError(f"line {number}: got `{line.strip()}`, want something like `{examples[word]}`")
+    if not lines:
+        raise ValueError("there is no expression in it: want `wrt S`, then an expression, then a line for each step")
+    first, *rest = lines
+    begun = replace(Worked.start(first.text, wrt, assume=words, shapes=shapes), line=first.line)
+    return replace(begun, steps=tuple(rest))
+
+
+def _sides(text: str) -> tuple[About | None, tuple[str, ...]]:
+    """What a line is about, by what stands before its first `=`, and the texts to be read."""
+    left, equals, right = text.partition("=")
+    if not equals:
+        return None, (text,)
+    label = left.strip().lower()
+    if label in _LABELS:
+        return _LABELS[label], (right,)
+    if _FRACTION.fullmatch(left.strip()):
+        return "derivative", (right,)
+    return "sides", (left, right)
+
+
+def _variable(texts: Sequence[str]) -> str:
+    """The name whose differential the lines have."""
+    from gdiff.derivation.grammar import read
+
+    names = [n for text in texts for n in symbols(read(text, differentials=True).node)]
+    found = dict.fromkeys(v for n in names if (v := differential_of(n)) in names and v is not None)
+    if len(found) == 1:
+        return next(iter(found))
+    got = (
+        f"the lines have the differentials of {', '.join(found)}" if found else "no line has a differential such as dS"
+    )
+    raise ValueError(f"which variable moves? {got}; say it: wrt S (in Python, start(text, wrt='S'))")
+
+
+class _Reviewer:
+    """Holds lines against numbers, one after the other."""
+
+    def __init__(self, f: Expression, wrt: str, structure: Structure, seed: int) -> None:
+        self.f, self.wrt, self.structure, self.seed = f, wrt, structure, seed
+        self.probe = Probe(f, wrt, Setting(f, wrt, structure.of, seed))
+        (self.df,) = self.probe.differentials([f.node])
+        self.value = self.probe.values(f.node)
+
+    def review(
+        self, steps: Sequence[WorkedStep], read: Sequence[tuple[About | None, tuple[Expression, ...]]]
+    ) -> Review:
+        out: list[Reviewed] = []
+        result: Checked | None = None
+        seen: About = "f"
+        for step, (said, sides) in zip(steps, read, strict=True):
+            about = said or self._about(sides[0], seen)
+            seen = "derivative" if about in ("df", "derivative") else seen
+            holds = self._holds(about, sides)
+            message = "" if holds else self._what_is_wrong(about, sides)
+            if about == "derivative":
+                result = self._checked(sides[-1])
+                if holds and not result.verdict.holds and step is steps[-1]:
+                    holds, message = False, "\n".join(result.reasons)
+            out.append(Reviewed(step, about, holds, message))
+        shapes = {name: shape for name, shape in self.f.all_shapes.items() if name in self.f.symbols}
+        return Review(tuple(out), self.wrt, replace(self.f, all_shapes=shapes).describe_shapes(), result)
+
+    def _about(self, e: Expression, seen: About) -> About:
+        if f"d{self.wrt}" in e.symbols or any(pending(e.node)):
+            return "df"
+        return seen
+
+    def _holds(self, about: About, sides: Sequence[Expression]) -> bool:
+        last = sides[-1].node
+        with np.errstate(all="ignore"):
+            got = self.probe.values(last)
+        if about == "f":
+            return self.probe.agree(got, self.value)
+        if about == "df":
+            return self.probe.agree(got, self.df)
+        if about == "sides":
+            return self.probe.agree(self.probe.values(sides[0].node), got)
+        if last.shape != self.f.all_shapes[self.wrt]:
+            return False
+        conventions = (None, "symmetric") if self.wrt in self.structure.symmetric else (None,)
+        return any(self.probe.agree(inner(got, self.probe.steps, c), self.df) for c in conventions)
+
+    def _what_is_wrong(self, about: About, sides: Sequence[Expression]) -> str:
+        if about == "f":
+            return "it is not the expression of the first line: the numbers differ at random points"
+        if about == "sides":
+            found = self._worked_out(sides[0].node)
+            right = f"; gdiff has {to_plain(sides[0].node)} = {found}" if found else ""
+            return f"the two sides differ at random points{right}"
+        if about == "derivative":
+            if sides[-1].node.shape != self.f.all_shapes[self.wrt]:
+                return f"it does not have the shape of {self.wrt}"
+            return "\n".join(self._checked(sides[-1]).reasons)
+        return self._about_differential(sides[-1])
+
+    def _about_differential(self, e: Expression) -> str:
+        """The diagnosis of a differential: parts that wait for it are worked out, then it is compared term by term."""
+        try:
+            node = self._without_pending(e.node)
+            checked = check(
+                self.f.text, Expression(node).text, wrt=self.wrt, symmetric=sorted(self.structure.symmetric),
+                shapes=self.f.shapes, seed=self.seed,
+            )  # fmt: skip
+        except ValueError:
+            return "it is not the differential of the first line: the numbers differ at random points"
+        return "\n".join(checked.reasons)
+
+    def _without_pending(self, node: Node) -> Node:
+        """The tree with every d(...) worked out."""
+        rules = Differentiation(self.wrt, self.f.all_shapes[self.wrt], self.structure)
+        return rules.worked_out(rules.algebra.simplify(node))
+
+    def _worked_out(self, node: Node) -> str:
+        try:
+            return to_plain(self._without_pending(node)) if any(pending(node)) else ""
+        except ValueError:
+            return ""
+
+    def _checked(self, e: Expression) -> Checked:
+        return check(
+            self.f.text, e.text, wrt=self.wrt, symmetric=sorted(self.structure.symmetric), shapes=self.f.shapes,
+            seed=self.seed,
+        )  # fmt: skip
