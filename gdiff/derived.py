@@ -21,6 +21,7 @@ from gdiff.setting import Setting
 from gdiff.symmetric.coordinates import check_convention
 
 if TYPE_CHECKING:
+    from gdiff.claim import Claim
     from gdiff.derivation.plan import Plan
     from gdiff.verdict import Verdict
 
@@ -229,6 +230,33 @@ def derive(
     if not verdict.holds:
         raise DerivationError(f"{steps[-1].text} does not hold: {verdict}")
     return Derivation(f, variable, structure, convention, order, steps, verdict)
+
+
+_STRUCTURE_OF: dict[str, str] = {
+    "PositiveDefinite": "positive_definite", "Symmetric": "symmetric", "Diagonal": "diagonal", "Positive": "positive",
+    "Correlation": "positive_definite", "LowerTriangular": "lower_triangular", "Orthogonal": "orthogonal", "Scalar": "", "Vector": "", "General": "",
+}  # fmt: skip
+
+
+def derivation_of(entry: Claim, seed: int = 0) -> Derivation | None:
+    """The derivation of what a catalogue entry is about, where the entry is written as text and in the language."""
+    if not entry.text or entry.kind not in ("gradient", "hessian", "jacobian") or len(entry.wrt) != 1:
+        return None
+    words = {a.name: _STRUCTURE_OF.get(type(a.domain).__name__) for a in entry.arguments}
+    if None in words.values():
+        return None
+    try:
+        return derive(
+            entry.text[0],
+            entry.arguments[entry.wrt[0]].name,
+            assume={name: word for name, word in words.items() if word},
+            convention=entry.convention or "full",
+            order=entry.order,
+            shapes={a.name: a.shape for a in entry.arguments},
+            seed=seed,
+        )
+    except ValueError:
+        return None
 
 
 def name_of(symbol: Any) -> str:

@@ -175,7 +175,7 @@ class Worked:
 def read_steps(text: str) -> Worked:
     r"""Read a derivation from the text of a file, in the form at the head of this module.
 
-    >>> worked = read_steps("wrt x\\nx'x\\ndf = 2 x' dx  # product\\n2 x  # read off")
+    >>> worked = read_steps("wrt x\nx'x\ndf = 2 x' dx  # product\n2 x  # read off")
     >>> worked.check().holds
     True
     """

@@ -7,6 +7,7 @@ turned until it is a product where it is one: tr(A*x*x') is x'*A*x. Sums collect
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -39,6 +40,7 @@ ONE = number(1)
 
 # functions with f(a + b) = f(a) + f(b), f(c a) = c f(a)
 LINEAR = frozenset({"t", "tr", "sum", "diag", "ddiag", "diagonal", "tril", "vec", "vech", "d"})
+_MOST_TERMS = 24  # of a product that is multiplied out
 _BILINEAR = frozenset({"had", "kron"})
 
 
@@ -385,6 +387,11 @@ class Algebra:
             for i in range(1, len(a.factors)):
                 if a.factors[i].shape[0] == 1:  # diagonal(u*v') = u∘v
                     return self.call("had", self.times(*a.factors[:i]), self.t(self.times(*a.factors[i:])))
+            for i in range(1, len(a.factors) - 1):
+                middle = a.factors[i]
+                if _is_call(middle, "diag"):  # diagonal(A*diag(v)*B) = (A∘B')*v
+                    left, right = self.times(*a.factors[:i]), self.t(self.times(*a.factors[i + 1 :]))
+                    return self.times(self.call("had", left, right), middle.arguments[0])
         return None
 
     def _diag(self, a: Node) -> Node | None:
@@ -443,6 +450,25 @@ class Algebra:
             case Call(name, arguments) if arguments and not any(isinstance(a, Extent) for a in arguments):
                 return self.call(name, *map(self.simplify, arguments))
         return node
+
+    def expand(self, node: Node) -> Node:
+        """The same expression with products of sums multiplied out, like terms collected; as it is if that is long."""
+        if isinstance(node, Sum):
+            return self.add(*map(self.expand, node.terms))
+        if not isinstance(node, Product):
+            return node
+        choices = [self._alternatives(part) for part in self.parts(node)]
+        if prod(map(len, choices)) > _MOST_TERMS:
+            return node
+        made = [shaped(self.times(*chosen), node.shape) for chosen in itertools.product(*choices)]
+        return self.add(*map(self.expand, made)) if len(made) > 1 else node
+
+    def _alternatives(self, part: Node) -> list[Node]:
+        """The terms of a factor that is a sum, or the transpose of one."""
+        inner = _untransposed(part)
+        if not isinstance(inner, Sum) or part.is_scalar:
+            return [part]
+        return [term if inner is part else self.t(term) for term in inner.terms]
 
     def _grouped(self, factors: Sequence[Node]) -> list[Node]:
         """The factors made anew, a part of the product that is a number taken as one."""

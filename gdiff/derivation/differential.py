@@ -18,7 +18,7 @@ from gdiff.derivation.algebra import ZERO, Algebra, identity, shaped, size_times
 from gdiff.derivation.readoff import gradient, jacobian
 from gdiff.derivation.rules import LINEARITY, OPERATIONS, Rule
 from gdiff.derivation.structure import Structure
-from gdiff.derivation.tidy import presented, symmetric_correction, tidy
+from gdiff.derivation.tidy import presented, symmetric_correction, tidiest, tidy
 from gdiff.derivation.tree import (
     SCALAR,
     Call,
@@ -93,9 +93,8 @@ class Differentiation:
 
     def worked_out(self, node: Node) -> Node:
         """An expression with d(...) in it, each of them worked out."""
-        for node, _ in self._rounds(node):
-            pass
-        return node
+        rounds = [made for made, _ in self._rounds(node)]
+        return rounds[-1] if rounds else node
 
     def _rounds(self, current: Node) -> Iterator[tuple[Node, tuple[Reason, ...]]]:
         for _ in range(_MOST_ROUNDS):
@@ -223,7 +222,7 @@ class _Derivation:
         return Reason(reason.name, source, words)
 
     def shown(self, node: Node) -> Node:
-        return presented(tidy(node, self.a))
+        return presented(tidiest(node, self.a))
 
     def first(self, f: Node) -> Iterator[Line]:
         """From f to its first derivative."""

@@ -35,13 +35,13 @@ def function_of(
     used = frozenset(symbols(node))
 
     def function(*args: ArrayLike, **kwargs: ArrayLike) -> Any:
-        given = _bind(names, args, kwargs, used)
+        given = bind(names, args, kwargs, used)
         sizes: dict[str, int] = {}
         values = {}
         for name, array in given.items():
             if name in shapes:
-                values[name] = _as_matrix(name, array, shapes[name], sizes, xp)
-        _check_made_sizes(values, shapes, sizes)
+                values[name] = as_matrix(name, array, shapes[name], sizes, xp)
+        check_made_sizes(values, shapes, sizes)
         value = xp.asarray(_Evaluator(values, sizes, xp).of(node))
         if node.shape[1] != 1:
             return value
@@ -50,9 +50,10 @@ def function_of(
     return function
 
 
-def _bind(
+def bind(
     names: Sequence[str], args: Sequence[ArrayLike], kwargs: Mapping[str, ArrayLike], used: frozenset[str]
 ) -> dict[str, ArrayLike]:
+    """Match arguments by position and by keyword to names; TypeError where one of `used` is missing, or has no name."""
     if len(args) > len(names):
         raise TypeError(f"got {len(args)} arguments, want at most {len(names)}: {', '.join(names)}")
     given = dict(zip(names, args, strict=False))
@@ -69,7 +70,7 @@ def _bind(
     return given
 
 
-def _as_matrix(name: str, given: ArrayLike, shape: Shape, sizes: dict[str, int], xp: Any) -> Any:
+def as_matrix(name: str, given: ArrayLike, shape: Shape, sizes: dict[str, int], xp: Any) -> Any:
     """Bring an argument to two axes (a scalar to none), learning the sizes that have a name."""
     array = xp.asarray(given)
     if not xp.issubdtype(array.dtype, xp.inexact):
@@ -93,7 +94,8 @@ def _as_matrix(name: str, given: ArrayLike, shape: Shape, sizes: dict[str, int],
     return array
 
 
-def _check_made_sizes(values: Mapping[str, Any], shapes: Mapping[str, Shape], sizes: Mapping[str, int]) -> None:
+def check_made_sizes(values: Mapping[str, Any], shapes: Mapping[str, Shape], sizes: Mapping[str, int]) -> None:
+    """Check shapes that are made of others, d*d, once those are known."""
     for name, array in values.items():
         if any(isinstance(size, tuple) for size in shapes[name]):
             want = tuple(size_of(size, sizes) for size in shapes[name])
@@ -201,7 +203,7 @@ class _Evaluator:
             case "tril":
                 return self.xp.tril(first)
             case "cbind" | "rbind":
-                return self.xp.concatenate([first, *rest], axis=function == "cbind")
+                return self.xp.concatenate([first, *rest], axis=int(function == "cbind"))
             case "ddiag":
                 return self.xp.diag(self.xp.diag(first))
             case "diagonal":

@@ -21,6 +21,9 @@ def settled(
         coefficient *= own
         for base, exponent in factors:
             found[base] = found.get(base, Fraction(0)) + exponent
+    for base in [b for b, k in found.items() if isinstance(b, Call) and b.function == "abs" and k % 2 == 0]:
+        inner = base.arguments[0]  # |a|^2 is a^2
+        found[inner] = found.get(inner, Fraction(0)) + found.pop(base)
     for base in [b for b, k in found.items() if isinstance(b, Sum) and k == -1]:
         for other in [b for b, k in found.items() if k <= -1]:
             cleared = _cleared(base, other)

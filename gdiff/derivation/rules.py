@@ -100,7 +100,7 @@ def _pseudo_inverse(node: Node, a: Algebra, d: Differential) -> Node:
 
 def _log_determinant(node: Node, a: Algebra, d: Differential) -> Node:
     """d log|X| = tr(X^-1 dX)."""
-    x = node.arguments[0].arguments[0]  # type: ignore[attr-defined]
+    x = _of_log(node).arguments[0]
     return a.call("tr", a.times(a.inverse(x), d(x)))
 
 
@@ -123,9 +123,9 @@ def _scalar_power(node: Node, a: Algebra, d: Differential) -> Node:
 
 
 def _log(node: Node, a: Algebra, d: Differential) -> Node:
-    """d log a = da/a, entry by entry."""
+    """d log a = da/a, and d log|a| = da/a, entry by entry."""
     assert isinstance(node, Call)
-    x = node.arguments[0]
+    x = _of_log(node)
     if x.is_scalar:
         return a.times(a.inverse(x), d(x))
     return a.call("had", a.call("hadpow", x, number(-1)), d(x))
@@ -174,8 +174,14 @@ def _norm(node: Node, a: Algebra, d: Differential) -> Node:
     return a.times(a.inverse(node), a.call("tr", a.times(a.t(x), d(x))))
 
 
+def _of_log(node: Node) -> Call:
+    """What the logarithm is of; without the bars of an absolute value, which do not change its differential."""
+    inner = node.arguments[0]  # type: ignore[attr-defined]
+    return inner.arguments[0] if _is("abs")(inner) else inner  # type: ignore[no-any-return]
+
+
 def _is_log_determinant(node: Node) -> bool:
-    return _is("log")(node) and _is("det")(node.arguments[0])  # type: ignore[attr-defined]
+    return _is("log")(node) and _is("det")(_of_log(node))
 
 
 def _is_matrix_power(node: Node) -> bool:

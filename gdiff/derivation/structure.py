@@ -154,7 +154,7 @@ class Structure:
                 return Product((*scalars, *chain_of(turned)), shape=shape)
             case Sum(terms) if 1 not in shape:
                 turned = Sum(tuple(self.transposed(term) for term in terms), shape=shape)
-                if _transposes(turned) <= _transposes(node):  # (A + A')', but (X - M)' stays together
+                if _transposes(turned) <= _transposes(node) + 1:  # (A + A')', but (X - M)' stays together
                     return turned
             case Call("had" | "kron" as name, (a, b)):
                 return Call(name, (self.transposed(a), self.transposed(b)), shape=shape)

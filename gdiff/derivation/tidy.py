@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import reduce
 from math import gcd, lcm
+from typing import TypeGuard
 
 from gdiff.derivation.algebra import Algebra, identity, shaped
 from gdiff.derivation.powers import powers, raised
@@ -46,6 +47,15 @@ def operations(node: Node) -> int:
         case Number(value):
             return int(value.denominator != 1) if abs(value) != 1 else int(value < 0)
     return 0
+
+
+def tidiest(node: Node, algebra: Algebra) -> Node:
+    """The tidiest of an expression, as it is or multiplied out; short terms of a sum first."""
+    made = []
+    for form in (node, algebra.expand(node)):
+        terms = form.terms if isinstance(form, Sum) else (form,)
+        made.append(tidy(algebra.add(*sorted(terms, key=operations)), algebra))
+    return min(made, key=operations)
 
 
 def tidy(node: Node, algebra: Algebra) -> Node:
@@ -109,20 +119,17 @@ def _factored(terms: Sequence[Node], a: Algebra) -> Node:
     terms = _positive_first(terms)
     parts = [a.term(term) for term in terms]
     front = content(part.coefficient for part in parts)
-    if abs(front) == 1:
+    if abs(front) == 1 and any(part.coefficient > 0 for part in parts):
         front = Fraction(1)
     shared = _shared([part.scalars for part in parts], a)
     inner: list[Node] = []
     for part in parts:
         scalars = a.term(a.times(*part.scalars, *(a.inverse(s) for s in shared)))
         inner.append(_made(part.coefficient * scalars.coefficient / front, scalars.scalars, part.chain, shape))
-    grouped = _grouped(inner, a)
-    if not isinstance(grouped, Sum):
-        merged = a.times(front, *shared, grouped)
-        return merged if operations(merged) <= operations(grouped) + 2 * (front != 1) + 2 * len(shared) else grouped
-    made = shaped(product(front, [*shared, grouped]), shape)
-    plain = shaped(Sum(tuple(terms)), shape)
-    return made if operations(made) <= operations(plain) else plain
+    grouped = _grouped(_with_one_trace(inner, a), a)
+    bracketed = isinstance(grouped, Sum)
+    made = shaped(product(front, [*shared, grouped]), shape) if bracketed else a.times(front, *shared, grouped)
+    return min(made, shaped(Sum(tuple(terms)), shape), key=operations)
 
 
 def _positive_first(terms: Sequence[Node]) -> list[Node]:
@@ -181,6 +188,41 @@ def _grouped(terms: list[Node], a: Algebra) -> Node:
     return terms[0] if len(terms) == 1 else shaped(Sum(tuple(terms)), shape)
 
 
+def _with_one_trace(terms: list[Node], a: Algebra) -> list[Node]:
+    """a tr(M A) + b tr(M B) as tr(M (a A + b B)), where two traces share a matrix."""
+    for i, first in enumerate(terms):
+        for j in range(i + 1, len(terms)):
+            one, other = _trace_of(first, a), _trace_of(terms[j], a)
+            shared = [m for m in one if m in other] if one and other else []
+            if not shared or not one or not other:
+                continue
+            rests = []
+            for term, chain in ((first, one), (terms[j], other)):
+                at = chain.index(shared[0])
+                own = a.term(term)
+                scalars = [s for s in own.scalars if not _is_trace(s)]
+                rest = [*chain[at + 1 :], *chain[:at]] or [identity(shared[0].shape)]
+                rests.append(a.times(own.coefficient, *scalars, *rest))
+            joined = a.call("tr", a.times(shared[0], tidy(a.add(*rests), a)))
+            made = [joined if k == i else term for k, term in enumerate(terms) if k != j]
+            if sum(map(operations, made)) + len(made) < sum(map(operations, terms)) + len(terms):
+                return _with_one_trace(made, a)
+    return terms
+
+
+def _is_trace(node: Node) -> TypeGuard[Call]:
+    return isinstance(node, Call) and node.function == "tr"
+
+
+def _trace_of(term: Node, a: Algebra) -> list[Node]:
+    """The factors under the one trace of a term; none if there is no such trace."""
+    traces = [s for s in a.term(term).scalars if _is_trace(s)]
+    if len(traces) != 1:
+        return []
+    inner = traces[0].arguments[0]
+    return list(inner.factors) if isinstance(inner, Product) else [inner]
+
+
 def _outside(end: Node, terms: Sequence[Node], first: bool, shape: Shape, a: Algebra) -> Node:
     """End * (rests), or (rests) * end, tidied."""
     rests = []
@@ -199,13 +241,13 @@ def symmetric_correction(g: Node, algebra: Algebra) -> Node:
     For few terms it is written term by term, as Cookbook (141) does; for more around the whole of G.
     """
     a = algebra
-    terms = g.terms if isinstance(g, Sum) else (g,)
+    terms = sorted(g.terms, key=operations) if isinstance(g, Sum) else [g]
     eye = identity(g.shape)
     diagonal = [term for term in terms if a.structure.is_diagonal(term)]
     rest = [term for term in terms if term not in diagonal]
     if len(rest) <= _TERM_BY_TERM:
         parts = [part for term in terms for part in _corrected(term, term in diagonal, eye, a)]
-        return _with_content(a.add(*parts))
+        return _with_content(a.add(*parts), a)
     whole = a.add(*rest)
     symmetric = a.structure.is_symmetric(whole)
     coefficient = content(split(t)[0] for t in rest)
@@ -213,7 +255,7 @@ def symmetric_correction(g: Node, algebra: Algebra) -> Node:
     twice = a.times(2, inner) if symmetric else a.add(inner, a.t(inner))
     parts = [shaped(product(coefficient, [x]), g.shape) for x in _spread(twice)]
     corrected = [*parts, a.times(-coefficient, Call("had", (inner, eye), shape=g.shape)), *diagonal]
-    return _with_content(shaped(Sum(tuple(corrected)), g.shape))
+    return _with_content(shaped(Sum(tuple(corrected)), g.shape), a)
 
 
 def _spread(node: Node) -> tuple[Node, ...]:
@@ -228,12 +270,14 @@ def _corrected(term: Node, diagonal: bool, eye: Node, a: Algebra) -> list[Node]:
     return [term, a.t(term), a.times(-1, a.call("had", term, eye))]
 
 
-def _with_content(node: Node) -> Node:
-    """The number that the terms share in front of a bracket."""
+def _with_content(node: Node, a: Algebra) -> Node:
+    """The number and the scalars that the terms share in front of a bracket."""
     if not isinstance(node, Sum):
         return node
-    front = content(split(term)[0] for term in node.terms)
-    if abs(front) == 1:
+    parts = [a.term(term) for term in node.terms]
+    front, shared = content(part.coefficient for part in parts), _shared([part.scalars for part in parts], a)
+    if abs(front) == 1 and not shared:
         return node
-    inner = shaped(Sum(tuple(shaped(scale(1 / front, term), node.shape) for term in node.terms)), node.shape)
-    return shaped(product(front, [inner]), node.shape)
+    front = Fraction(1) if abs(front) == 1 else front
+    divided = [a.times(1 / front, *(a.inverse(s) for s in shared), term) for term in node.terms]
+    return shaped(product(front, [*shared, shaped(Sum(tuple(divided)), node.shape)]), node.shape)
