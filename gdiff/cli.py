@@ -110,7 +110,10 @@ def _run_verify(arguments: argparse.Namespace) -> int:
             report.json_object(assessments, seed=arguments.seed, dtype=arguments.dtype, data=data.name),
         )
     if arguments.html:
-        _write(arguments.html, report.page(assessments))
+        from gdiff.workers import derive_in_processes
+
+        derivations = derive_in_processes(entries, arguments.path, arguments.seed)
+        _write(arguments.html, report.page(assessments, derivations))
     return _exit_status(assessments)
 
 
@@ -214,6 +217,7 @@ def _add_show(commands: Any) -> None:
 def _run_show(arguments: argparse.Namespace) -> int:
     """Show an identity: statement, source, hypotheses, convention, the code of its closed form, its verdict."""
     from gdiff.assessment import assess
+    from gdiff.derived import derivation_of
     from gdiff.listing import convention_of, sources_of
     from gdiff.lookup import catalogue
     from gdiff.report import closed_form_source, counter_example, status_of
@@ -236,6 +240,7 @@ def _run_show(arguments: argparse.Namespace) -> int:
             *_shown(counter_example(assessment)),
             "",
             closed_form_source(entry),
+            *(["", derivation.text(words=True)] if (derivation := derivation_of(entry, arguments.seed)) else []),
         ]
         print("\n".join(lines))
         assessments.append(assessment)

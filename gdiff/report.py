@@ -4,7 +4,7 @@ import html
 import platform
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,14 +113,19 @@ def complaints(assessments: Iterable[Assessment]) -> list[str]:
     return out
 
 
-def page(assessments: Sequence[Assessment]) -> str:
-    """The table and the summary as an HTML page."""
+def page(assessments: Sequence[Assessment], derivations: Mapping[str, str] | None = None) -> str:
+    """The table and the summary as an HTML page; `derivations`, HTML by name, follow it."""
     style = "body{font-family:sans-serif}td,th{padding:.2em .8em;text-align:left}tr:nth-child(even){background:#f4f4f4}"
     wrong = "".join(f"<p>{html.escape(text)}</p>" for text in complaints(assessments))
+    steps = "".join(
+        f"<details><summary>{html.escape(name)}</summary>{table}</details>"
+        for name, table in sorted((derivations or {}).items())
+    )
+    derived = f"<h2>Derivations</h2>{steps}" if steps else ""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>gdiff verify</title><style>{style}</style>'
         f"<h1>gdiff verify</h1><p>{html.escape(summary(assessments))}</p>{wrong}"
-        f"{assessment_table(assessments).html()}</html>\n"
+        f"{assessment_table(assessments).html()}{derived}</html>\n"
     )
 
 

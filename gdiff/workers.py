@@ -1,4 +1,4 @@
-"""Judging many identities in several processes: each finds its entries by name in a catalogue that it loads itself."""
+"""Judging and deriving many identities in several processes: each finds its entries by name in a catalogue that it loads itself."""
 
 import importlib.util
 import multiprocessing
@@ -12,6 +12,7 @@ from typing import Any
 from gdiff.assessment import Assessment, assess, subject
 from gdiff.claim import Claim
 from gdiff.dataset import Dataset
+from gdiff.derived import derivation_of
 from gdiff.lookup import Catalogue, catalogue
 
 _ENOUGH = 24  # identities from which on another process is worth its start
@@ -50,6 +51,24 @@ def _judge(
     own = load(path)
     done = assess([own[name] for name in names], seed, data=data, dtype=dtype)
     return [(a.entry.name, replace(a.verdict, max_error=dict(a.verdict.max_error)), a.seconds) for a in done]
+
+
+def _derive(path: str | None, names: Sequence[str], seed: int) -> list[tuple[str, str]]:
+    own = load(path)
+    found = ((name, derivation_of(own[name], seed)) for name in names)
+    return [(name, derivation.table().html()) for name, derivation in found if derivation is not None]
+
+
+def derive_in_processes(entries: Sequence[Claim], path: str | None, seed: int = 0) -> dict[str, str]:
+    """The derivations of the entries that are within the language, as HTML tables by name."""
+    names = [entry.name for entry in entries if entry.text]
+    processes = min(os.cpu_count() or 1, _MOST)
+    if processes < 2 or len(names) < _ENOUGH:
+        return dict(_derive(path, names, seed))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each process is one for a core
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        parts = [pool.submit(_derive, path, names[i::processes], seed) for i in range(processes)]
+        return dict(pair for part in parts for pair in part.result())
 
 
 def assess_in_processes(
