@@ -271,6 +271,8 @@ class Algebra:
         """A named function of its arguments."""
         if name == "t":
             return self.t(arguments[0])
+        if name not in LINEAR | _BILINEAR:
+            arguments = tuple(map(written_out, arguments))
         if name in LINEAR:
             (argument,) = arguments
             if isinstance(argument, Number) and not argument.value:
@@ -489,6 +491,12 @@ def identity(shape: Shape) -> Node:
     """The identity matrix of a shape."""
     size = shape[0]
     return Call("eye", (Extent(size),) if isinstance(size, int | str) else (), shape=shape)
+
+
+def written_out(node: Node) -> Node:
+    """zeros(d, d) for a 0 that is a matrix, where its sizes have names."""
+    is_zero = isinstance(node, Number) and node.shape != SCALAR
+    return zeros(node.shape) if is_zero and all(isinstance(s, int | str) for s in node.shape) else node
 
 
 def ones(shape: Shape) -> Node:

@@ -337,6 +337,7 @@ class _Derivation:
         a, m = self.a, self.coordinates()
         if self.convention == "symmetric":
             return a.times(a.t(m), h, m)
+        h = a.expand(h)
         terms = list(h.terms) if isinstance(h, Sum) else [h]
         fixed = [term for term in terms if self._is_fixed(term)]
         rest = [term for term in terms if term not in fixed]

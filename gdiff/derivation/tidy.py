@@ -8,7 +8,7 @@ from functools import reduce
 from math import gcd, lcm
 from typing import TypeGuard
 
-from gdiff.derivation.algebra import Algebra, identity, shaped
+from gdiff.derivation.algebra import Algebra, identity, shaped, written_out
 from gdiff.derivation.powers import powers, raised
 from gdiff.derivation.tree import (
     SCALAR,
@@ -78,6 +78,8 @@ def presented(node: Node, *, bare: bool = True) -> Node:
     An identity in a Kronecker product, a trace or a block keeps its size, which nothing beside it tells.
     """
     match node:
+        case Number():
+            return written_out(node)
         case Sum(terms):
             return shaped(Sum(tuple(presented(t, bare=bare) for t in terms)), node.shape)
         case Product(factors):
@@ -126,10 +128,19 @@ def _factored(terms: Sequence[Node], a: Algebra) -> Node:
     for part in parts:
         scalars = a.term(a.times(*part.scalars, *(a.inverse(s) for s in shared)))
         inner.append(_made(part.coefficient * scalars.coefficient / front, scalars.scalars, part.chain, shape))
-    grouped = _grouped(_with_one_trace(inner, a), a)
-    bracketed = isinstance(grouped, Sum)
-    made = shaped(product(front, [*shared, grouped]), shape) if bracketed else a.times(front, *shared, grouped)
-    return min(made, shaped(Sum(tuple(terms)), shape), key=operations)
+    forms = [_in_front(front, shared, inner, a), shaped(Sum(tuple(terms)), shape)]
+    if front != 1:
+        negated = _positive_first([shaped(scale(-1, term), shape) for term in inner])
+        forms.insert(1, _in_front(-front, shared, negated, a))
+    return min(forms, key=operations)
+
+
+def _in_front(front: Fraction, shared: Sequence[Node], terms: list[Node], a: Algebra) -> Node:
+    """A number and scalars in front of what terms come to when they are grouped."""
+    grouped = _grouped(_with_one_trace(terms, a), a)
+    if isinstance(grouped, Sum):
+        return shaped(product(front, [*shared, grouped]), grouped.shape)
+    return a.times(front, *shared, grouped)
 
 
 def _positive_first(terms: Sequence[Node]) -> list[Node]:
