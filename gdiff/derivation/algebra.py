@@ -493,6 +493,11 @@ def identity(shape: Shape) -> Node:
     return Call("eye", (Extent(size),) if isinstance(size, int | str) else (), shape=shape)
 
 
+def is_zero(node: Node) -> bool:
+    """Whether an expression is 0 as it is written."""
+    return node == ZERO or _is_call(node, "zeros")
+
+
 def written_out(node: Node) -> Node:
     """zeros(d, d) for a 0 that is a matrix, where its sizes have names."""
     is_zero = isinstance(node, Number) and node.shape != SCALAR

@@ -203,7 +203,8 @@ class _Evaluator:
             case "tril":
                 return self.xp.tril(first)
             case "cbind" | "rbind":
-                return self.xp.concatenate([first, *rest], axis=int(function == "cbind"))
+                blocks = [self.xp.atleast_2d(block) for block in (first, *rest)]  # numbers too
+                return self.xp.concatenate(blocks, axis=int(function == "cbind"))
             case "ddiag":
                 return self.xp.diag(self.xp.diag(first))
             case "diagonal":

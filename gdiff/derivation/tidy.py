@@ -63,8 +63,8 @@ def tidy(node: Node, algebra: Algebra) -> Node:
     match node:
         case Sum(terms):
             return _factored([tidy(term, algebra) for term in terms], algebra)
-        case Product(factors):
-            return shaped(product(1, [tidy(factor, algebra) for factor in factors]), node.shape)
+        case Product():
+            return shaped(algebra.times(*(tidy(part, algebra) for part in algebra.parts(node))), node.shape)
         case Power(base, exponent):
             return Power(tidy(base, algebra), tidy(exponent, algebra), shape=node.shape)
         case Call(name, arguments) if arguments and not any(isinstance(a, Extent) for a in arguments):
