@@ -231,16 +231,17 @@ def derive(
     if is_zero(last.node):
         verdict = _constant(probe, last.convention)
     else:
-        verdict = _verify(f, steps[-1].expression, variable, probe, last.convention, order, seed)
+        verdict = probe.verify(steps[-1].expression, last.convention or "full", order)
     if not verdict.holds:
         raise DerivationError(f"{steps[-1].text} does not hold: {verdict}")
     return Derivation(f, variable, structure, convention, order, steps, verdict)
 
 
 _STRUCTURE_OF: dict[str, str] = {
-    "PositiveDefinite": "positive_definite", "Symmetric": "symmetric", "Diagonal": "diagonal", "Positive": "positive",
-    "Correlation": "positive_definite", "LowerTriangular": "lower_triangular", "Orthogonal": "orthogonal", "Scalar": "", "Vector": "", "General": "",
-}  # fmt: skip
+    **{"Scalar": "", "Vector": "", "General": "", "Positive": "positive", "Symmetric": "symmetric"},
+    **{"PositiveDefinite": "positive_definite", "Correlation": "positive_definite", "Diagonal": "diagonal"},
+    **{"LowerTriangular": "lower_triangular", "Orthogonal": "orthogonal"},
+}
 
 
 def derivation_of(entry: Claim, seed: int = 0) -> Derivation | None:
@@ -377,25 +378,10 @@ def _second(probe: Probe, gradient: Node | None) -> np.ndarray:
 
 
 def _constant(probe: Probe, convention: str | None) -> Verdict:
-    """The verdict on a derivative that is zero: the steps were held against forward mode, and there is no more to see."""
+    """The verdict on a derivative that is zero: the steps were held against forward mode, and that is all to see."""
     from gdiff.verdict import Verdict
 
     count = len(probe.points)
     size = sum(np.size(step) for step in probe.steps)
     note = "the derivative is zero everywhere: by forward mode in random directions"
     return Verdict("holds", convention, max_error={"forward": 0.0}, checks=size, points=count, notes=(note,))
-
-
-def _verify(
-    f: Expression, claim: Expression, wrt: str, probe: Probe, convention: str | None, order: int, seed: int
-) -> Verdict:
-    from gdiff.verify import verify_gradient, verify_hessian, verify_jacobian
-
-    verify = verify_hessian if order == 2 else verify_gradient if f.node.shape == SCALAR else verify_jacobian
-    which = probe.names.index(wrt)
-    symmetric = probe.domains[which].is_symmetric
-    return verify(
-        f.function(probe.names), claim.numpy_function(probe.names), *probe.point, argnums=which,
-        domains=list(probe.domains), convention=(convention or "full") if symmetric else None, seed=seed,
-        names=probe.names,
-    )  # fmt: skip

@@ -6,17 +6,20 @@ The differential of every part comes from `jax.jvp`; a line with d(...) left in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdiff.derivation import Expression
 from gdiff.derivation.differential import pending
 from gdiff.derivation.evaluate import function_of
-from gdiff.derivation.tree import Call, Node, Power, Product, Shape, Sum, Symbol
+from gdiff.derivation.tree import SCALAR, Call, Node, Power, Product, Shape, Sum, Symbol
 from gdiff.oracles import Batched, each, judging
 from gdiff.setting import Setting
 from gdiff.tolerance import question
+
+if TYPE_CHECKING:
+    from gdiff.verdict import Verdict
 
 _POINTS, _DIRECTIONS = 3, 2
 _TINY = 1e-9  # of the size of f: a differential that is 0 but for rounding
@@ -85,6 +88,19 @@ class Probe:
             for i, (point, step) in enumerate(zip(self.points, self.steps, strict=True)):
                 out.append(np.asarray(function(*point, step, *(k[i] for k in known)), dtype=float))
         return np.stack(out)
+
+    def verify(self, claim: Expression, convention: str | None = None, order: int = 1) -> Verdict:
+        """The verifier's verdict on a derivative; `convention` is that of a symmetric argument, None for either."""
+        from gdiff.verify import verify_gradient, verify_hessian, verify_jacobian
+
+        scalar = self.f.node.shape == SCALAR
+        verify = verify_hessian if order == 2 else verify_gradient if scalar else verify_jacobian
+        which = self.names.index(self.wrt)
+        return verify(
+            self.f.function(self.names), claim.numpy_function(self.names), *self.point, argnums=which,
+            domains=list(self.domains), convention=convention if self.domains[which].is_symmetric else None,
+            seed=self.setting.seed, names=self.names,
+        )  # fmt: skip
 
     def agree(self, got: np.ndarray, wanted: np.ndarray) -> bool:
         """Whether two stacks of values are equal to what a verdict asks, relative to the largest of them."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from gdiff.derivation.tree import SCALAR, Node, symbols
 from gdiff.derivation.vocabulary import ascii_name, differential_of
 from gdiff.probe import Probe, inner
 from gdiff.setting import Setting
+
+if TYPE_CHECKING:
+    from gdiff.verdict import Verdict
 
 Shapes = Mapping[str, Sequence[int | str] | int]
 About = Literal["f", "df", "derivative", "sides"]
@@ -67,7 +70,7 @@ class Review:
     lines: tuple[Reviewed, ...]
     wrt: str
     read_as: str
-    result: Checked | None  # of the last line that is a derivative
+    result: Verdict | None  # of the last line that is a derivative
 
     @property
     def first(self) -> int | None:
@@ -100,7 +103,7 @@ class Review:
         if self.holds:
             out.append("Every line follows.")
             if self.result is not None:
-                out.append(f"The result {self.result.verdict.message.rstrip('.')}.")
+                out.append(f"The result {self.result.message.rstrip('.')}.")
         else:
             later = sum(not line.holds for line in self.lines) - 1
             more = f"; {later} after it do not hold either" if later else ""
@@ -252,17 +255,17 @@ class _Reviewer:
         self, steps: Sequence[WorkedStep], read: Sequence[tuple[About | None, tuple[Expression, ...]]]
     ) -> Review:
         out: list[Reviewed] = []
-        result: Checked | None = None
+        result: Verdict | None = None
         seen: About = "f"
         for step, (said, sides) in zip(steps, read, strict=True):
             about = said or self._about(sides[0], seen)
             seen = "derivative" if about in ("df", "derivative") else seen
             holds = self._holds(about, sides)
             message = "" if holds else self._what_is_wrong(about, sides)
-            if about == "derivative":
-                result = self._checked(sides[-1])
-                if holds and not result.verdict.holds and step is steps[-1]:
-                    holds, message = False, "\n".join(result.reasons)
+            if about == "derivative" and holds:
+                result = self.probe.verify(sides[-1])
+                if not result.holds and step is steps[-1]:
+                    holds, message = False, result.reason
             out.append(Reviewed(step, about, holds, message))
         shapes = {name: shape for name, shape in self.f.all_shapes.items() if name in self.f.symbols}
         return Review(tuple(out), self.wrt, replace(self.f, all_shapes=shapes).describe_shapes(), result)
@@ -297,6 +300,8 @@ class _Reviewer:
         if about == "derivative":
             if sides[-1].node.shape != self.f.all_shapes[self.wrt]:
                 return f"it does not have the shape of {self.wrt}"
+            if set(self.structure.of.values()) - {"symmetric", "positive_definite"}:
+                return self.probe.verify(sides[-1]).reason
             return "\n".join(self._checked(sides[-1]).reasons)
         return self._about_differential(sides[-1])
 

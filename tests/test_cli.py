@@ -191,3 +191,51 @@ def test_chapters_are_judged_in_several_processes(capsys):
     names = [line.split()[0] for line in out.splitlines() if line.startswith(("  form/", "  entry/", "  power/"))]
     assert names[:3] == ["form/linear", "form/bilinear", "form/bilinear_transposed"]
     assert "0 unexpected" in out
+
+
+def test_derive_prints_the_formula_the_steps_and_what_was_checked(capsys):
+    command = ("derive", "-1/2*(log(det(S)) + x'*inv(S)*x)", "--wrt", "S", "--symmetric", "S")
+    status, out, _ = _run(capsys, *command, "--convention", "symmetric")
+    assert status == 0
+    assert out.startswith("df/dS = -1/2 (2 S^-1 - S^-1∘I - 2 S^-1 x x' S^-1 + (S^-1 x x' S^-1)∘I)\n")
+    assert "Verified:" in out
+    _, steps, _ = _run(capsys, *command, "--steps")
+    assert "log-determinant, Cookbook (43)" in steps
+    _, latex, _ = _run(capsys, *command, "--latex")
+    assert latex.startswith(r"\begin{aligned}")
+    _, python, _ = _run(capsys, *command, "--python")
+    compile(python, "pasted", "exec")
+    assert "import jax.numpy as jnp" in python
+    _, r, _ = _run(capsys, *command, "--r")
+    assert "gradient <- function(S, x) {" in r
+    _, hessian, _ = _run(capsys, "derive", "log(det(L))", "--wrt", "L", "--assume", "L=lower_triangular", "--hessian")
+    assert "d2f/dL2 = " in hessian
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("derive", "x'*A*x", "--wrt", "z"), "the expression has no `z`"),
+        (("derive", "eig(S)", "--wrt", "S"), "unknown function `eig`"),
+        (("derive", "x'*A*x", "--wrt", "A", "--convention", "symmetric"), "declare it"),
+        (("derive", "x'*A*x", "--wrt", "A", "--assume", "A"), "want NAME=VALUE"),
+        (("check", "--steps", "no such file"), "cannot be read"),
+        (("check", "x'*x"), "want an expression, a claim and --wrt V"),
+    ],
+)
+def test_bad_input_to_derive_and_steps_exits_with_2(capsys, argv, message):
+    status, _, err = _run(capsys, *argv)
+    assert status == 2
+    assert message in err
+
+
+def test_check_reads_a_derivation_from_a_file(capsys, tmp_path):
+    path = tmp_path / "steps.txt"
+    path.write_text("wrt x\nx'x\ndf = 2 x' dx  # product rule\n2 x\n")
+    status, out, _ = _run(capsys, "check", "--steps", str(path))
+    assert status == 0
+    assert "Every line follows" in out
+    path.write_text("wrt x\nx'x\ndf = x' dx\n2 x\n")
+    status, out, _ = _run(capsys, "check", "--steps", str(path))
+    assert status == 1
+    assert "Line 1 is the first that does not follow" in out

@@ -39,7 +39,7 @@ ZERO = number(0)
 ONE = number(1)
 
 # functions with f(a + b) = f(a) + f(b), f(c a) = c f(a)
-LINEAR = frozenset({"t", "tr", "sum", "diag", "ddiag", "diagonal", "tril", "vec", "vech", "d"})
+LINEAR = frozenset({"t", "tr", "sum", "diag", "ddiag", "diagonal", "tril", "vec", "vech"})
 _MOST_TERMS = 24  # of a product that is multiplied out
 _BILINEAR = frozenset({"had", "kron"})
 
@@ -271,13 +271,13 @@ class Algebra:
         """A named function of its arguments."""
         if name == "t":
             return self.t(arguments[0])
-        if name not in LINEAR | _BILINEAR:
+        if name not in LINEAR | _BILINEAR | {"d"}:
             arguments = tuple(map(written_out, arguments))
         if name in LINEAR:
             (argument,) = arguments
             if isinstance(argument, Number) and not argument.value:
                 return shaped(ZERO, _result_shape(name, arguments))
-            if argument.is_scalar and name != "d":
+            if argument.is_scalar:
                 return argument
             term = self.term(argument)
             if (term.coefficient, term.scalars) != (1, ()):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from gdiff.derivation.algebra import ZERO, Algebra, identity, shaped, size_times
+from gdiff.derivation.algebra import ZERO, Algebra, identity, ones, shaped, size_times
 from gdiff.derivation.readoff import gradient, jacobian
 from gdiff.derivation.rules import LINEARITY, OPERATIONS, Rule
 from gdiff.derivation.structure import Structure
@@ -212,6 +212,8 @@ class _Derivation:
         self.wrt, self.shape, self.structure, self.convention, self.order = wrt, shape, structure, convention, order
         self.rules = Differentiation(wrt, shape, structure)
         self.a, self.step = self.rules.algebra, self.rules.step
+        words = {"diagonal": "ddiag", "lower_triangular": "tril"}
+        self.pattern = words.get(structure.of.get(wrt, ""), "")  # what keeps the entries that can move
         self.is_symmetric = wrt in structure.symmetric and not structure.declares(wrt, "diagonal")
 
     def said(self, reason: Reason) -> Reason:
@@ -269,9 +271,8 @@ class _Derivation:
                 return
             corrected = presented(symmetric_correction(full if full is g else g, a))
             yield Line("gradient", corrected, (self.said(_SYMMETRIC),), "symmetric")
-        elif self.structure.declares(self.wrt, "diagonal", "lower_triangular"):
-            name = "ddiag" if self.structure.declares(self.wrt, "diagonal") else "tril"
-            restricted = self.each(name, g)
+        elif self.pattern and self.order == 1:
+            restricted = self.each(self.pattern, g)
             if restricted != g:
                 yield Line("gradient", self.shown(restricted), (self.said(_PATTERN),))
 
@@ -323,6 +324,9 @@ class _Derivation:
         if self.is_symmetric:
             reason = self.said(_coordinates(self.convention))
             yield Line("hessian", self.shown(self._in_coordinates(h)), (reason,), self.convention)
+        if self.pattern:
+            moving = self.a.call("diag", self.a.call("vec", self.a.call(self.pattern, ones(self.shape))))
+            yield Line("hessian", self.shown(self.a.times(moving, h, moving)), (self.said(_PATTERN),))
 
     def _hessian(self, made: Node) -> Node:
         if self.shape == SCALAR:

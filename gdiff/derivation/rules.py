@@ -194,7 +194,7 @@ LINEARITY = (
         "linear function",
         "Cookbook (36), (44)",
         "A transpose, a trace, a sum of entries is linear: its differential is that of what is inside.",
-        _is(*(LINEAR - {"d"})),
+        _is(*LINEAR),
         _linear,
     ),
     Rule("blocks", "linearity", "A block matrix is differentiated block by block.", _is("cbind", "rbind"), _blocks),
