@@ -138,7 +138,7 @@ class Derivation:
         """The result as a program, every shared part of it computed once."""
         from gdiff.derivation.plan import plan
 
-        return plan(self.expression.node, self.original.all_shapes, self.structure.of)
+        return plan(self.expression.node, self.original.all_shapes, self._planned_structure)
 
     def function(self) -> Callable[..., Any]:
         """The result as a JAX function of arrays, called with the names of the original expression as keywords.
@@ -148,7 +148,7 @@ class Derivation:
         """
         from gdiff.derivation.compiled import compile_function
 
-        return compile_function(self.plan, self.original.all_shapes)
+        return compile_function(self.plan, self.original.symbols)
 
     def python(self, name: str = "") -> str:
         """Python source of the same function, which imports jax only."""
@@ -182,6 +182,15 @@ class Derivation:
             f"(largest relative error: {errors}; allowed {v.bound:.1g})."
         )
         return "\n".join(lines)
+
+    @property
+    def _planned_structure(self) -> dict[str, Any]:
+        """What a program can make use of: a positive number is a positive definite 1 x 1 matrix."""
+        scalars = {name for name, shape in self.original.all_shapes.items() if shape == SCALAR}
+        words = {
+            n: "positive_definite" if w == "positive" and n in scalars else w for n, w in self.structure.of.items()
+        }
+        return {name: word for name, word in words.items() if word in SQUARE}
 
     @property
     def _default_name(self) -> str:

@@ -177,7 +177,7 @@ def _norm(node: Node, a: Algebra, d: Differential) -> Node:
 def _of_log(node: Node) -> Call:
     """What the logarithm is of; without the bars of an absolute value, which do not change its differential."""
     inner = node.arguments[0]  # type: ignore[attr-defined]
-    return inner.arguments[0] if _is("abs")(inner) else inner  # type: ignore[no-any-return]
+    return inner.arguments[0] if _is("abs")(inner) else inner
 
 
 def _is_log_determinant(node: Node) -> bool:

@@ -153,9 +153,9 @@ class Structure:
                 turned = [self.transposed(f) for f in reversed(factors) if not f.is_scalar]
                 return Product((*scalars, *chain_of(turned)), shape=shape)
             case Sum(terms) if 1 not in shape:
-                turned = Sum(tuple(self.transposed(term) for term in terms), shape=shape)
-                if _transposes(turned) <= _transposes(node) + 1:  # (A + A')', but (X - M)' stays together
-                    return turned
+                apart = Sum(tuple(self.transposed(term) for term in terms), shape=shape)
+                if _transposes(apart) <= _transposes(node) + 1:  # (A + A')', but (X - M)' stays together
+                    return apart
             case Call("had" | "kron" as name, (a, b)):
                 return Call(name, (self.transposed(a), self.transposed(b)), shape=shape)
             case Call("hadpow", (a, exponent)):
