@@ -1,4 +1,4 @@
-"""Judging and deriving many identities in several processes: each finds its entries by name in a catalogue that it loads itself."""
+"""Judging and deriving identities in several processes: each finds them by name in a catalogue that it loads itself."""
 
 import importlib.util
 import multiprocessing

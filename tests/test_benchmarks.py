@@ -12,6 +12,7 @@ import pytest
 from benchmarks import (
     batch,
     compilation,
+    derived,
     dispatch,
     fisher,
     hessian,
@@ -35,6 +36,7 @@ SMALL = {
     "P6": lambda: compilation.cases((2,)),
     "P7": lambda: dispatch.cases((2,)),
     "P8": lambda: fisher.cases(2),
+    "P12": lambda: derived.cases((2,)),
     "mixtures": lambda: mixture.cases(7, 3, 2),
 }
 

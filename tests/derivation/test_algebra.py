@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from gdiff.derivation import parse
 from gdiff.derivation.algebra import Algebra, written_out
+from gdiff.derivation.differential import plain_gradient
 from gdiff.derivation.evaluate import function_of
 from gdiff.derivation.printer import to_plain, to_text
+from gdiff.derivation.readoff import Unsupported
 from gdiff.derivation.structure import Structure
 from gdiff.derivation.tidy import operations, presented, tidiest
 from gdiff.tolerance import question
@@ -154,8 +156,6 @@ def test_a_structure_that_does_not_exist_is_an_error():
 @settings(max_examples=150)
 @given(text=expressions(kind="scalar"), wrt=st.sampled_from(["S", "A", "x", "X", "w", "a"]))
 def test_the_gradient_of_anything_is_that_of_autodiff_or_refused(text, wrt):
-    from gdiff.derivation.differential import plain_gradient
-
     expression = parse(text, shapes=NAMES)
     assume(wrt in expression.symbols)
     names = [name for name in NAMES if name in expression.all_shapes]
@@ -167,8 +167,7 @@ def test_the_gradient_of_anything_is_that_of_autodiff_or_refused(text, wrt):
     general = Structure()
     try:
         g = plain_gradient(expression.node, wrt, expression.all_shapes[wrt], general)
-    except ValueError as error:
-        assert "no formula" in str(error)
+    except Unsupported:
         return
     got = value(g, expression.all_shapes, point())
     assume(np.all(np.isfinite(got)))
