@@ -75,6 +75,7 @@ class Derivation:
     order: int
     steps: tuple[Step, ...]
     verdict: Verdict
+    seed: int = 0
 
     @staticmethod
     def start(
@@ -179,7 +180,7 @@ class Derivation:
         errors = ", ".join(f"{name} {error:.1g}" for name, error in v.max_error.items())
         lines.append(
             f"Verified: {v.checks} comparisons at {v.points} points, every step at random points "
-            f"(largest relative error: {errors}; allowed {v.bound:.1g})."
+            f"(largest relative error: {errors}; allowed {v.bound:.1g}; seed {self.seed})."
         )
         return "\n".join(lines)
 
@@ -243,7 +244,7 @@ def derive(
         verdict = probe.verify(steps[-1].expression, last.convention or "full", order)
     if not verdict.holds:
         raise DerivationError(f"{steps[-1].text} does not hold: {verdict}")
-    return Derivation(f, variable, structure, convention, order, steps, verdict)
+    return Derivation(f, variable, structure, convention, order, steps, verdict, seed)
 
 
 _STRUCTURE_OF: dict[str, str] = {
