@@ -241,7 +241,12 @@ def derive(
     if is_zero(last.node):
         verdict = _constant(probe, last.convention)
     else:
-        verdict = probe.verify(steps[-1].expression, last.convention or "full", order)
+        try:
+            verdict = probe.verify(steps[-1].expression, last.convention or "full", order)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} Declare what the names are, for example positive or positive definite."
+            ) from None
     if not verdict.holds:
         raise DerivationError(f"{steps[-1].text} does not hold: {verdict}")
     return Derivation(f, variable, structure, convention, order, steps, verdict, seed)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdiff.derivation import Expression
-from gdiff.derivation.tree import Call, Node, Number, Power, Product, Sum, symbols, walk
+from gdiff.derivation.tree import Call, Node, Number, Power, Product, Shape, Sum, symbols, walk
 
 if TYPE_CHECKING:
     from gdiff.domains import Domain
 
 _SIZES = (3, 4, 2, 5, 6, 7, 8)  # of the dimensions that have names: all different, so that a transpose shows
 _TRIALS = 16
+_FEW, _MOST_TRIALS = 3, 200  # where it is finite at fewer points than that, more are tried
 _ENOUGH = 0.6  # of the trial points: where the expression is finite at so many, they are drawn well
 _MOST_ORDERS = 1000
 _LARGE = 12  # rows
@@ -85,13 +86,15 @@ class Setting:
     def points(self, domains: Sequence[Domain]) -> tuple[float, list[tuple[np.ndarray, ...]]]:
         """Trial points at which the expression is finite, and their share."""
         rng = np.random.default_rng(self.seed)
-        f, good = self.f.numpy_function(self.names), []
-        for _ in range(_TRIALS):
+        f, good = self.f.numpy_function(self.names), list[tuple[np.ndarray, ...]]()
+        for trial in range(_MOST_TRIALS):
+            if trial >= _TRIALS and len(good) >= _FEW:
+                break
             drawn = [d.sample(rng, self.shape(n), condition=6.0) for n, d in zip(self.names, domains, strict=True)]
             point = tuple(np.asarray(x, dtype=float) for x in drawn)
             if np.all(np.isfinite(value_at(f, point))):
                 good.append(point)
-        return len(good) / _TRIALS, good
+        return len(good) / (trial + 1), good
 
     def choose(self) -> tuple[tuple[Domain, ...], list[tuple[np.ndarray, ...]]]:
         """Domains on which the expression is finite, and points; none if there are none."""
@@ -125,14 +128,24 @@ def _sizes(f: Expression, wrt: str) -> dict[str, int]:
     if not named:
         return {}
     inverted = _inverted(f.node)
+    # X X^+ = I for a wide X: that would hide what is tall
+    tall = [n.arguments[0] for n in walk(f.node) if isinstance(n, Call) and n.function == "pinv" and _apart(n.shape)]
     pool = _SIZES[: len(named)] if len(named) <= len(_SIZES) else tuple(range(2, len(named) + 2))
     if _largest(f.node, dict.fromkeys(named, 3)) > _LARGE:  # nested Kronecker products
         pool = tuple(range(2, len(named) + 2))
     for choice in islice(permutations(pool), _MOST_ORDERS):
         sizes = dict(zip(named, choice, strict=True))
-        if all(_rank(n, partial(size_of, sizes=sizes)) == size_of(n.shape[0], sizes) for n in inverted):
+        size = partial(size_of, sizes=sizes)
+        if all(_rank(n, size) == size(n.shape[0]) for n in inverted) and all(
+            size(n.shape[0]) > size(n.shape[1]) for n in tall
+        ):
             return sizes
     return dict(zip(named, pool, strict=True))
+
+
+def _apart(shape: Shape) -> bool:
+    """Whether a matrix may have more rows than columns."""
+    return shape[0] != shape[1] and any(isinstance(size, str) for size in shape)
 
 
 def _largest(node: Node, sizes: Mapping[str, int]) -> int:

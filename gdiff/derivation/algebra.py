@@ -122,6 +122,8 @@ class Algebra:
     def _number_of(self, run: Sequence[Node]) -> Node:
         """A row times ... times a column, as a scalar: x'*y, sum(x) for ones'*x, tr(A'*B) for vec(A)'*vec(B)."""
         first, last = _untransposed(run[0]), run[-1]
+        if len(run) > 2 and _is_call(first, "ones") and _is_call(last, "ones"):
+            return self.call("sum", self.times(*run[1:-1]))
         if len(run) == 2:
             for one, other in ((first, last), (last, first)):
                 if isinstance(one, Call) and one.function == "ones":

@@ -51,8 +51,15 @@ def _blocks(node: Node, a: Algebra, d: Differential) -> Node:
     blocks = []
     for block in node.arguments:
         step = d(block)
-        blocks.append(zeros(block.shape) if step == number(0) else step)
+        blocks.append(_zeros_like(block) if step == number(0) else step)
     return a.call(node.function, *blocks)
+
+
+def _zeros_like(block: Node) -> Node:
+    """A block of zeros; of blocks for a block of blocks, whose size has no name."""
+    if isinstance(block, Call) and block.function in ("cbind", "rbind"):
+        return Call(block.function, tuple(map(_zeros_like, block.arguments)), shape=block.shape)
+    return zeros(block.shape)
 
 
 def _product(node: Node, a: Algebra, d: Differential) -> Node:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import reduce
 from math import gcd, lcm
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
-from gdiff.derivation.algebra import Algebra, identity, shaped, written_out
+from gdiff.derivation.algebra import Algebra, Term, identity, shaped, written_out
 from gdiff.derivation.powers import powers, raised
 from gdiff.derivation.tree import (
     SCALAR,
@@ -26,6 +26,7 @@ from gdiff.derivation.tree import (
     split,
 )
 
+_TOGETHER = frozenset({"diag", "diagonal", "ddiag", "tril"})  # f(A) + f(B) = f(A + B) is one function fewer
 _TERM_BY_TERM = 2  # terms up to which the correction for symmetry is written out for each
 
 
@@ -174,29 +175,59 @@ def _made(coefficient: Fraction, scalars: Sequence[Node], chain: Sequence[Node],
 
 
 def _grouped(terms: list[Node], a: Algebra) -> Node:
-    """Terms that begin or end with the same matrix taken together: A*x + B*x is (A + B)*x."""
+    """Terms that share a part taken together, while that takes fewer operations: A*x + B*x is (A + B)*x."""
     shape = terms[0].shape
     while len(terms) > 1:
         best: tuple[int, list[int], Node] | None = None
-        for first in (True, False):
-            ends: dict[Node, list[int]] = {}
-            for index, term in enumerate(terms):
-                chain = a.term(term).chain
-                if len(chain) > 1:
-                    ends.setdefault(chain[0 if first else -1], []).append(index)
-            for end, members in ends.items():
-                if len(members) < 2:
-                    continue
-                whole = _outside(end, [terms[i] for i in members], first, shape, a)
-                before = sum(operations(terms[i]) for i in members) + len(members) - 1
-                gain = before - operations(whole)
-                if gain > 0 and (best is None or gain > best[0]):
-                    best = gain, members, whole
+        for members, whole in _ways(terms, shape, a):
+            before = sum(operations(terms[i]) for i in members) + len(members) - 1
+            gain = before - operations(whole)
+            if gain > 0 and (best is None or gain > best[0]):
+                best = gain, members, whole
         if best is None:
             break
         _, members, whole = best
         terms = [whole if i == members[0] else t for i, t in enumerate(terms) if i not in members[1:]]
     return terms[0] if len(terms) == 1 else shaped(Sum(tuple(terms)), shape)
+
+
+def _ways(terms: Sequence[Node], shape: Shape, a: Algebra) -> Iterator[tuple[list[int], Node]]:
+    """Which terms share a part, and what they are together: by either end, but for numbers, or within a function."""
+    parts = [a.term(term) for term in terms]
+    for first in (True, False):
+        ends = _alike(part.chain[0 if first else -1] if len(part.chain) > 1 else None for part in parts)
+        for end, members in ends.items():
+            yield members, _outside(end, [terms[i] for i in members], first, shape, a)
+    for chain, members in _alike(part.chain or None for part in parts).items():
+        fronts = [a.times(parts[i].coefficient, *parts[i].scalars) for i in members]
+        yield members, a.times(tidy(a.add(*fronts), a), *chain)
+    single = [part.chain[0] if len(part.chain) == 1 else None for part in parts]
+    calls = [call if isinstance(call, Call) else None for call in single]
+    for name, members in _alike(c.function if c and c.function in _TOGETHER else None for c in calls).items():
+        shapes = {c.arguments[0].shape for i in members if (c := calls[i])}
+        if len(shapes) == 1:
+            yield members, a.call(name, tidy(a.add(*(_front(parts[i], 0, a) for i in members)), a))
+    for which in (0, 1):
+        shared = _alike(c.arguments[which] if c and c.function == "had" else None for c in calls)
+        for argument, members in shared.items():
+            other = tidy(a.add(*(_front(parts[i], 1 - which, a) for i in members)), a)
+            yield members, a.call("had", *((other, argument) if which else (argument, other)))
+
+
+def _front(part: Term, which: int, a: Algebra) -> Node:
+    """An argument of the function that a term is, with the numbers of the term in front."""
+    (call,) = part.chain
+    assert isinstance(call, Call)
+    return a.times(part.coefficient, *part.scalars, call.arguments[which])
+
+
+def _alike(keys: Iterable[Any]) -> dict[Any, list[int]]:
+    """The positions of keys that come more than once; None is no key."""
+    found: dict[Any, list[int]] = {}
+    for index, key in enumerate(keys):
+        if key is not None:
+            found.setdefault(key, []).append(index)
+    return {key: members for key, members in found.items() if len(members) > 1}
 
 
 def _with_one_trace(terms: list[Node], a: Algebra) -> list[Node]:
