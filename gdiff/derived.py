@@ -230,7 +230,7 @@ def derive(
         raise ValueError(f"order={order}: want 1 or 2")
     variable = name_of(wrt)
     structure = structure_of(assume)
-    f = read(expression, structure, shapes)
+    f = read(expression, structure, shapes, variable)
     _check(f, variable, structure, convention, order)
     lines = derivation(f.node, variable, f.all_shapes[variable], structure, convention, order)
     steps = tuple(_step(line, f, variable) for line in lines)
@@ -292,14 +292,14 @@ def structure_of(assume: Mapping[Any, str] | None) -> Structure:
     )
 
 
-def read(expression: Any, structure: Structure, shapes: Shapes | None = None) -> Expression:
-    """An expression from a text, a SymPy expression, or as it is, with the symmetric names that are declared."""
+def read(expression: Any, structure: Structure, shapes: Shapes | None, wrt: str) -> Expression:
+    """An expression from a text (a scalar, if it can be), a SymPy expression, or as it is, with what is declared."""
     if isinstance(expression, Expression):
         return replace(expression, symmetric=expression.symmetric | structure.symmetric)
     if not isinstance(expression, str):
         return from_sympy(expression, symmetric=structure.symmetric)
     squares = [name for name, word in structure.of.items() if word in SQUARE]
-    (f,) = parse_together([expression], shapes=shapes, symmetric=squares)
+    (f,) = parse_together([expression], shapes=shapes, symmetric=squares, wrt=wrt)
     return replace(f, symmetric=structure.symmetric)
 
 

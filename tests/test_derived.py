@@ -87,7 +87,7 @@ def test_results_as_a_person_writes_them(text, wrt, assume, result):
         ("A*X*B", "X", {}, "B'⊗A"),
         ("inv(X)", "X", {}, "-X^-T⊗X^-1"),
         ("X*w", "w", {}, "X"),
-        ("exp(x)", "x", {}, "diag(exp(x))"),
+        ("exp(x)", "x", {"shapes": {"x": ("d",)}}, "diag(exp(x))"),
         ("S*A", "S", {"assume": {"S": "symmetric"}, "convention": "symmetric"}, "(A'⊗eye(n)) duplication(n)"),
         ("x/norm(x)", "x", {}, "(I - x x'/norm(x)^2)/norm(x)".replace("norm(x)", "‖x‖")),
     ],

@@ -108,6 +108,8 @@ class Algebra:
 
     def _made(self, coefficient: Fraction, scalars: Iterable[Node], chain: Sequence[Node], shape: Shape) -> Node:
         found, runs = _without_runs(self._reduced(chain))
+        if any(_is_call(_untransposed(factor), "zeros") for factor in (*found, *itertools.chain(*runs))):
+            return shaped(ZERO, shape)
         extra = [self._number_of(run) for run in runs]
         coefficient, settled_scalars = settled(coefficient, [*scalars, *extra], self.structure.is_positive)
         if not coefficient:
@@ -154,7 +156,7 @@ class Algebra:
     def _met(self, out: Sequence[Node]) -> tuple[int, list[Node]] | None:
         """What the last factors come to, and how many they are; None if nothing is to be done."""
         a, b = out[-2:]
-        (base, j), (other, k) = _whole_power(a), _whole_power(b)
+        (base, j), (other, k) = self.whole_power(a), self.whole_power(b)
         if base == other and base.shape[0] == base.shape[1] and not _is_call(base, "d"):
             return 2, [self.power(base, j + k)] if j + k else []
         if self.structure.is_orthogonal(a) and b == self.t(a):
@@ -165,6 +167,10 @@ class Algebra:
                     return size + 1, []
         if len(out) > 2 and out[-3] == b and (_pinv_of(a) == b or _pinv_of(b) == a):
             return 3, [b]  # the first two of Penrose's conditions
+        for x, other in ((_untransposed(b), a), (_untransposed(a), b)):
+            if _is_call(other, "t") and _pinv_of(other.arguments[0]) == x and _is_call(b if other is a else a, "t"):
+                # the other two: X X^+ and X^+ X are symmetric
+                return 2, [x, self.call("pinv", x)] if other is a else [self.call("pinv", x), x]
         if _is_call(a, "kron") and _is_call(b, "kron"):
             (p, q), (r, s) = a.arguments, b.arguments
             if p.shape[1] == r.shape[0] and q.shape[1] == s.shape[0]:
@@ -173,6 +179,12 @@ class Algebra:
             (p, q), x = a.arguments, b.arguments[0]
             if q.shape[1] == x.shape[0] and p.shape[1] == x.shape[1]:
                 return 2, [self.call("vec", self.times(q, x, self.t(p)))]
+        if _is_call(a, "cbind") and _is_call(b, "rbind") and len(a.arguments) == len(b.arguments):
+            pairs = list(zip(a.arguments, b.arguments, strict=True))
+            if all(x.shape[1] == y.shape[0] for x, y in pairs):
+                made = [m for m in (self.times(x, y) for x, y in pairs) if not is_zero(m)]
+                if len(made) == 1:  # a block, picked out
+                    return 2, chain_of(made)
         if _is_call(a, "commutation") and _is_call(b, "vec") and a.arguments[0] == _extent(b.arguments[0].shape[0]):
             return 2, [self.call("vec", self.t(b.arguments[0]))]
         if _is_call(a, "commutation") and _is_call(b, "commutation") and a.arguments == b.arguments[::-1]:
@@ -240,12 +252,23 @@ class Algebra:
             return base
         if k == 0:
             return identity(base.shape)
-        found, own = _whole_power(base)
+        found, own = self.whole_power(base)
         if found is not base:
             return self.power(found, own * k)
         if k < 0:
             return self._inverse(base, int(-k))
         return shaped(Power(base, number(k)), base.shape)
+
+    def whole_power(self, node: Node) -> tuple[Node, Fraction]:
+        """A matrix as a whole power of another: (S, -1) for inv(S)."""
+        if isinstance(node, Power) and isinstance(node.exponent, Number):
+            return node.base, node.exponent.value
+        if _is_call(node, "t"):
+            inner = node.arguments[0]
+            base, k = self.whole_power(inner)
+            if base is not inner:
+                return self.t(base), k
+        return node, Fraction(1)
 
     def _inverse(self, base: Node, k: int) -> Node:
         if _is_call(base, "eye"):
@@ -339,7 +362,7 @@ class Algebra:
             return ONE
         if _is_call(a, "t"):
             return self.call("det", a.arguments[0])
-        base, k = _whole_power(a)
+        base, k = self.whole_power(a)
         return self.power(self.call("det", base), k) if k < 0 else None
 
     def _had(self, a: Node, b: Node) -> Node | None:
@@ -354,6 +377,8 @@ class Algebra:
             return self.call("had", b, a)
         x, j = _entry_power(a)
         y, k = _entry_power(b)
+        if j < 0 < k:
+            return self.call("had", b, a)  # b./a
         if x == y and (j < 0 or k < 0 or j + k == 0):
             return self.call("hadpow", x, number(j + k))
         return None
@@ -375,10 +400,14 @@ class Algebra:
         return None
 
     def _ddiag(self, a: Node) -> Node | None:
+        if isinstance(a, Sum) and any(self.structure.is_diagonal(term) for term in a.terms):
+            return self.add(*(self.call("ddiag", term) for term in a.terms))
         return a if self.structure.is_diagonal(a) else self.call("ddiag", a.arguments[0]) if _is_call(a, "t") else None
 
     def _tril(self, a: Node) -> Node | None:
-        return a if self.structure.is_lower(a) else None
+        if self.structure.is_lower(a):
+            return a
+        return self.call("ddiag", a) if self.structure.is_lower(self.t(a)) else None
 
     def _diagonal(self, a: Node) -> Node | None:
         if _is_call(a, "diag"):
@@ -449,7 +478,7 @@ class Algebra:
                 return self.times(*self._grouped(factors))
             case Power(base, exponent):
                 return self.power(self.simplify(base), self.simplify(exponent))
-            case Call("eye", _) if node.shape != SCALAR:
+            case Call("eye", _):
                 return identity(node.shape)
             case Call(name, arguments) if arguments and not any(isinstance(a, Extent) for a in arguments):
                 return self.call(name, *map(self.simplify, arguments))
@@ -490,7 +519,9 @@ class Algebra:
 
 
 def identity(shape: Shape) -> Node:
-    """The identity matrix of a shape."""
+    """The identity matrix of a shape; the number 1 for a scalar."""
+    if shape == SCALAR:
+        return ONE
     size = shape[0]
     return Call("eye", (Extent(size),) if isinstance(size, int | str) else (), shape=shape)
 
@@ -512,7 +543,9 @@ def ones(shape: Shape) -> Node:
 
 
 def zeros(shape: Shape) -> Node:
-    """A matrix of zeros."""
+    """A matrix of zeros; the number 0 for a scalar."""
+    if shape == SCALAR:
+        return ZERO
     return Call("zeros", extents(shape), shape=shape)
 
 
@@ -555,17 +588,6 @@ def _without_runs(chain: Sequence[Node]) -> tuple[list[Node], list[list[Node]]]:
 
 def _untransposed(node: Node) -> Node:
     return node.arguments[0] if _is_call(node, "t") else node
-
-
-def _whole_power(node: Node) -> tuple[Node, Fraction]:
-    """A matrix as a whole power of another: (S, -1) for inv(S)."""
-    if isinstance(node, Power) and isinstance(node.exponent, Number):
-        return node.base, node.exponent.value
-    if isinstance(node, Call) and node.function == "t":
-        base, k = _whole_power(node.arguments[0])
-        if base is not node.arguments[0]:
-            return Call("t", (base,), shape=node.shape), k
-    return node, Fraction(1)
 
 
 def _entry_power(node: Node) -> tuple[Node, Fraction]:

@@ -200,6 +200,9 @@ class _Plain(_Text):
             return f"{self.base(inner.base)}^-T", _POWER
         if name in ("had", "kron"):
             sign = "∘" if name == "had" else "⊗"
+            second = arguments[1]
+            if isinstance(second, Call) and second.function == "hadpow" and second.arguments[1] == Number(Fraction(-1)):
+                return f"{self.print(arguments[0], _POWER)}./{self.print(second.arguments[0], _POWER)}", _PRODUCT
             return f"{self.print(arguments[0], _POWER)}{sign}{self.print(arguments[1], _POWER)}", _PRODUCT
         if name == "log" and isinstance(inner, Call) and inner.function == "det":
             bars = self.call(inner)[0]

@@ -259,6 +259,7 @@ class _Attempt:
                     problem = "an entrywise or Kronecker product and then a product can be read in two ways"
                     names = [name for name in symbols(node.factors[index]) if name[0].islower()]
                     raise _Conflict(self.text, operator.at, problem, names, "Use brackets: (A∘B)*C or A∘(B*C).")
+                self._align(before, factor)
                 if not self.sizes.unify(shape[1], factor.shape[0]):
                     spelling = operator.spelling or "product"
                     self._refuse(spelling, operator.at or factor.at, (left, factor), node.factors[: index + 1], "")
@@ -268,6 +269,16 @@ class _Attempt:
                 shape = rows, columns
             shape = self.sizes.resolve(shape[0]), self.sizes.resolve(shape[1])
         return _shaped(product(1, factors, node.operators, node.at), shape)
+
+    def _align(self, before: Node, factor: Node) -> None:
+        """(P⊗Q) vec(X) is vec(Q X P'): each factor has a side of X, which the product of sizes alone leaves open."""
+        inner = before.arguments[0] if isinstance(before, Call) and before.function == "t" else before
+        for kron, vec, side in ((before, factor, 1), (factor, inner, 0)):
+            kron = kron.base if isinstance(kron, Power) else kron
+            if isinstance(kron, Call) and kron.function == "kron" and isinstance(vec, Call) and vec.function == "vec":
+                (p, q), x = kron.arguments, vec.arguments[0]
+                if self.sizes.unify(q.shape[side], x.shape[0]):
+                    self.sizes.unify(p.shape[side], x.shape[1])
 
     def _power(self, node: Power) -> Node:
         base, exponent = self.of(node.base), self.of(node.exponent)

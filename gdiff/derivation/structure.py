@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gdiff.derivation.tree import Call, Node, Number, Power, Product, Sum, Symbol, walk
+from gdiff.derivation.tree import Call, Extent, Node, Number, Power, Product, Sum, Symbol, walk
 
 STRUCTURES = (
     *("general", "symmetric", "positive_definite", "diagonal", "lower_triangular", "orthogonal", "positive"),
@@ -70,6 +70,10 @@ class Structure:
                 return any(self.is_diagonal(x) for x in (a, b)) or (self.is_symmetric(a) and self.is_symmetric(b))
             case Call("kron", arguments):
                 return all(map(self.is_symmetric, arguments))
+            case Call("rbind", _) if grid := _grid(node):
+                square = len(grid) == len(grid[0])
+                pairs = ((i, j) for i in range(len(grid)) for j in range(i + 1))
+                return square and all(grid[i][j] == self.transposed(grid[j][i]) for i, j in pairs)
             case Product(factors):
                 chain = chain_of(factors)
                 return chain == chain_of(self.transposed(f) for f in reversed(chain))
@@ -160,10 +164,16 @@ class Structure:
                 return Call(name, (self.transposed(a), self.transposed(b)), shape=shape)
             case Call("hadpow", (a, exponent)):
                 return Call("hadpow", (self.transposed(a), exponent), shape=shape)
+            case Call("zeros", (n,)):
+                return Call("zeros", (Extent(1), n), shape=shape)
             case Call("ones" | "zeros" as name, (m, n)):
-                return Call(name, (n, m), shape=shape)
+                return Call(name, (n,) if shape[1] == 1 else (n, m), shape=shape)
             case Call("commutation", (m, n)):
                 return Call("commutation", (n, m), shape=shape)
+            case Call("rbind", _) if grid := _grid(node):
+                columns = [[self.transposed(row[j]) for row in grid] for j in range(len(grid[0]))]
+                rows = [Call("cbind", tuple(c), shape=(c[0].shape[0], node.shape[0])) for c in columns]
+                return Call("rbind", tuple(rows), shape=shape)
             case Call("cbind" | "rbind" as name, blocks):
                 other = "rbind" if name == "cbind" else "cbind"
                 return Call(other, tuple(self.transposed(block) for block in blocks), shape=shape)
@@ -174,6 +184,13 @@ class Structure:
 
 def _transposes(node: Node) -> int:
     return sum(isinstance(part, Call) and part.function == "t" for part in walk(node))
+
+
+def _grid(node: Node) -> list[tuple[Node, ...]]:
+    """The rows of a matrix of blocks, each of as many; none for anything else."""
+    rows = node.arguments if isinstance(node, Call) and node.function == "rbind" else ()
+    grid = [row.arguments for row in rows if isinstance(row, Call) and row.function == "cbind"]
+    return grid if len(grid) == len(rows) and len({len(row) for row in grid}) == 1 else []
 
 
 def chain_of(factors: Iterable[Node]) -> list[Node]:

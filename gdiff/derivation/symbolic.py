@@ -218,7 +218,7 @@ def _call(node: Call) -> Any:
         sizes = [to_size(a.size) for a in arguments if isinstance(a, Extent)]
         return Commutation(sizes[0], sizes[-1]) if name == "commutation" else Duplication(*sizes)
     if name in ("cbind", "rbind"):
-        blocks = [to_sympy(argument) for argument in arguments]
+        blocks = [to_sympy(a) * sp.OneMatrix(1, 1) if a.is_scalar else to_sympy(a) for a in arguments]
         return sp.BlockMatrix([blocks] if name == "cbind" else [[block] for block in blocks])
     first, *rest = (to_sympy(argument) for argument in arguments)
     if name in _ENTRYWISE:

@@ -27,6 +27,7 @@ from gdiff.derivation.tree import (
 )
 
 _TOGETHER = frozenset({"diag", "diagonal", "ddiag", "tril"})  # f(A) + f(B) = f(A + B) is one function fewer
+_WORTH = 1  # operations that a sum must save to be multiplied out: x - m stays as it was typed
 _TERM_BY_TERM = 2  # terms up to which the correction for symmetry is written out for each
 
 
@@ -46,7 +47,7 @@ def operations(node: Node) -> int:
                 map(operations, arguments)
             )
         case Number(value):
-            return int(value.denominator != 1) if abs(value) != 1 else int(value < 0)
+            return int(value.denominator != 1)
     return 0
 
 
@@ -56,7 +57,8 @@ def tidiest(node: Node, algebra: Algebra) -> Node:
     for form in (node, algebra.expand(node)):
         terms = form.terms if isinstance(form, Sum) else (form,)
         made.append(tidy(algebra.add(*sorted(terms, key=operations)), algebra))
-    return min(made, key=operations)
+    as_typed, expanded = made
+    return expanded if operations(expanded) < operations(as_typed) - _WORTH else as_typed
 
 
 def tidy(node: Node, algebra: Algebra) -> Node:
@@ -133,7 +135,13 @@ def _factored(terms: Sequence[Node], a: Algebra) -> Node:
     if front != 1:
         negated = _positive_first([shaped(scale(-1, term), shape) for term in inner])
         forms.insert(1, _in_front(-front, shared, negated, a))
-    return min(forms, key=operations)
+    return min(forms, key=lambda form: (operations(form), _begins_negative(form)))
+
+
+def _begins_negative(node: Node) -> bool:
+    """Whether a sum, or the sum in a product, begins with a minus."""
+    inner = next((f for f in node.factors if isinstance(f, Sum)), node) if isinstance(node, Product) else node
+    return isinstance(inner, Sum) and split(inner.terms[0])[0] < 0
 
 
 def _in_front(front: Fraction, shared: Sequence[Node], terms: list[Node], a: Algebra) -> Node:
@@ -232,7 +240,7 @@ def _alike(keys: Iterable[Any]) -> dict[Any, list[int]]:
 
 def _with_one_trace(terms: list[Node], a: Algebra) -> list[Node]:
     """a tr(M A) + b tr(M B) as tr(M (a A + b B)), where two traces share a matrix."""
-    for i, first in enumerate(terms):
+    for i, first in enumerate(terms if terms[0].is_scalar else ()):
         for j in range(i + 1, len(terms)):
             one, other = _trace_of(first, a), _trace_of(terms[j], a)
             shared = [m for m in one if m in other] if one and other else []
@@ -318,8 +326,7 @@ def _with_content(node: Node, a: Algebra) -> Node:
         return node
     parts = [a.term(term) for term in node.terms]
     front, shared = content(part.coefficient for part in parts), _shared([part.scalars for part in parts], a)
-    if abs(front) == 1 and not shared:
+    if front == 1 and not shared:
         return node
-    front = Fraction(1) if abs(front) == 1 else front
     divided = [a.times(1 / front, *(a.inverse(s) for s in shared), term) for term in node.terms]
     return shaped(product(front, [*shared, shaped(Sum(tuple(divided)), node.shape)]), node.shape)
