@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdiff.derivation import Expression, from_sympy, parse_together
-from gdiff.derivation.algebra import is_zero
+from gdiff.derivation.constants import is_zero
 from gdiff.derivation.differential import Line, Reason, derivation
 from gdiff.derivation.printer import to_plain, to_typeset
 from gdiff.derivation.structure import SQUARE, Structure

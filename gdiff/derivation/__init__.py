@@ -2,8 +2,8 @@
 
 The siblings are floors of their own. To read: `tree`, `errors`, `vocabulary`, `tokens`, `cursor`, `grammar`,
 `printer`, `dimensions`, `roles`, `shapes`, `evaluate` (loads JAX), `symbolic` (loads SymPy), `reader`. To derive:
-`structure`, `powers`, `algebra`, `rules`, `tidy`, `readoff`, `differential`, `terms`. To run: `steps`, `chains`,
-`monomials`, `plan`, `compiled` (loads JAX), `writer`, `source`.
+`structure`, `powers`, `constants`, `arithmetic`, `algebra`, `rules`, `tidy`, `readoff`, `differential`, `terms`. To
+run: `steps`, `chains`, `monomials`, `plan`, `compiled` (loads JAX), `writer`, `source`.
 """
 
 from gdiff.derivation.reader import Expression, ReadError, from_sympy, parse, parse_together

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from gdiff.derivation.algebra import ZERO, Algebra, identity, ones, shaped, size_times
+from gdiff.derivation.algebra import Algebra
+from gdiff.derivation.constants import ZERO, identity, ones, shaped, size_times
 from gdiff.derivation.readoff import gradient, jacobian
 from gdiff.derivation.rules import LINEARITY, OPERATIONS, Rule
 from gdiff.derivation.structure import Structure

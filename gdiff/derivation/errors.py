@@ -1,4 +1,4 @@
-"""The one error of the reader: what was got, what was expected, what to do, and a caret under the character."""
+"""Errors of the reader, which point at the character and say what to do, and of derivatives without a formula."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ class ReadError(ValueError):
     def __reduce__(self) -> tuple[type, tuple[str, int, str, str, str]]:
         """Pickle by the arguments, as an error that crosses processes must."""
         return type(self), (self.text, self.position, self.problem, self.expected, self.advice)
+
+
+class Unsupported(ValueError):
+    """A derivative that the notation has no words for; the message names the operation."""
 
 
 def _line(text: str, position: int) -> tuple[str, int]:

@@ -6,13 +6,11 @@ adjoint), or written as a matrix that multiplies vec(dX).
 
 from __future__ import annotations
 
-from gdiff.derivation.algebra import ONE, ZERO, Algebra, identity, ones, shaped, size_times, zeros
+from gdiff.derivation.algebra import Algebra
+from gdiff.derivation.constants import ONE, ZERO, identity, ones, shaped, size_times, zeros
+from gdiff.derivation.errors import Unsupported
 from gdiff.derivation.printer import to_text
 from gdiff.derivation.tree import SCALAR, Call, Extent, Node, Product, Shape, Sum, Symbol, symbols
-
-
-class Unsupported(ValueError):
-    """A derivative that the notation has no words for; the message names the operation."""
 
 
 def gradient(differential: Node, step: Symbol, algebra: Algebra) -> Node:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from gdiff.derivation.algebra import LINEAR, Algebra, shaped, zeros
+from gdiff.derivation.algebra import LINEAR, Algebra
+from gdiff.derivation.constants import shaped, zeros
 from gdiff.derivation.tree import Call, Node, Number, Power, Product, Sum, number
 
 Differential = Callable[[Node], Node]  # of a part

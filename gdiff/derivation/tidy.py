@@ -8,7 +8,9 @@ from functools import reduce
 from math import gcd, lcm
 from typing import Any, TypeGuard
 
-from gdiff.derivation.algebra import Algebra, Term, identity, shaped, written_out
+from gdiff.derivation.algebra import Algebra
+from gdiff.derivation.arithmetic import Term
+from gdiff.derivation.constants import identity, shaped, written_out
 from gdiff.derivation.powers import powers, raised
 from gdiff.derivation.tree import (
     SCALAR,

@@ -7,11 +7,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gdiff.derivation import parse
-from gdiff.derivation.algebra import Algebra, written_out
+from gdiff.derivation.algebra import Algebra
+from gdiff.derivation.constants import written_out
 from gdiff.derivation.differential import plain_gradient
+from gdiff.derivation.errors import Unsupported
 from gdiff.derivation.evaluate import function_of
 from gdiff.derivation.printer import to_plain, to_text
-from gdiff.derivation.readoff import Unsupported
 from gdiff.derivation.structure import Structure
 from gdiff.derivation.tidy import operations, presented, tidiest
 from gdiff.tolerance import question
