@@ -83,7 +83,9 @@ class Arithmetic(ABC):
         return Term(Fraction(1), (), (node,), node.shape)
 
     def _made(self, coefficient: Fraction, scalars: Iterable[Node], chain: Sequence[Node], shape: Shape) -> Node:
-        found, runs = _without_runs(self._reduced(chain))
+        reduced = self._reduced(chain)
+        scalars = [*scalars, *(factor for factor in reduced if factor.is_scalar)]  # a block picked out can be one
+        found, runs = _without_runs([factor for factor in reduced if not factor.is_scalar])
         if any(is_call(untransposed(factor), "zeros") for factor in (*found, *itertools.chain(*runs))):
             return shaped(ZERO, shape)
         extra = [self._number_of(run) for run in runs]
