@@ -96,6 +96,11 @@ class Derivation:
         return self.steps[-1].expression
 
     @property
+    def bilinear(self) -> Expression | None:
+        """The second differential d2f in dX, of a Hessian with respect to a matrix; None otherwise."""
+        return next((step.expression for step in self.steps if step.left == "d2f"), None)
+
+    @property
     def result(self) -> Any:
         """The derivative as a SymPy expression."""
         return self.expression.sympy

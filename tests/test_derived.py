@@ -49,6 +49,7 @@ def test_the_hessian_in_the_covariance_is_the_hand_written_one(convention):
     mean = np.zeros(3)
     want = gdiff.closed_form.hessian(X, mean, S, convention).cov
     np.testing.assert_allclose(found.function()(S=S, x=X), want, rtol=question(), atol=question())
+    assert found.bilinear.text.startswith("-1/2*tr((")
     assert ("duplication" if convention == "symmetric" else "commutation") in found.expression.text
 
 

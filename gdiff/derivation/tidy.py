@@ -211,6 +211,11 @@ def _ways(terms: Sequence[Node], shape: Shape, a: Algebra) -> Iterator[tuple[lis
     for chain, members in _alike(part.chain or None for part in parts).items():
         fronts = [a.times(parts[i].coefficient, *parts[i].scalars) for i in members]
         yield members, a.times(tidy(a.add(*fronts), a), *chain)
+    for scalar in dict.fromkeys(s for part in parts for s in part.scalars):
+        members = [i for i, part in enumerate(parts) if scalar in part.scalars]
+        if 1 < len(members) < len(terms) or (shape == SCALAR and len(members) > 1):
+            rests = [a.times(a.inverse(scalar), terms[i]) for i in members]
+            yield members, a.times(scalar, _grouped(_with_one_trace(rests, a), a))
     single = [part.chain[0] if len(part.chain) == 1 else None for part in parts]
     calls = [call if isinstance(call, Call) else None for call in single]
     for name, members in _alike(c.function if c and c.function in _TOGETHER else None for c in calls).items():
