@@ -75,7 +75,7 @@ class Structure:
                 pairs = ((i, j) for i in range(len(grid)) for j in range(i + 1))
                 return square and all(grid[i][j] == self.transposed(grid[j][i]) for i, j in pairs)
             case Product(factors):
-                chain = chain_of(factors)
+                chain = chain_of(factor for factor in factors if not factor.is_scalar)
                 return chain == chain_of(self.transposed(f) for f in reversed(chain))
         return False
 
