@@ -19,6 +19,7 @@ from benchmarks.derivations import (
     read_list,
     summary,
 )
+from gdiff.display import Table
 
 LINES = read_list(LIST.read_text())
 WITHIN = [line for line in LINES if not line.refused]
@@ -136,6 +137,14 @@ def test_derivatives_are_right_by_every_argument_in_every_convention(line):
 @pytest.mark.parametrize("line", REFUSED, ids=lambda line: line.name)
 def test_what_is_outside_of_the_language_is_refused_by_name(line):
     assert [answer for answer in examine(line) if answer.status not in FINE] == []
+
+
+@pytest.mark.parametrize("line", [line for line in WITHIN[::30] if not line.no_formula], ids=lambda line: line.name)
+def test_the_page_shows_what_is_derived(line):
+    page = (LIST.parents[1] / "DERIVATIONS.md").read_text()
+    for answer in examine(sympy_diff.free(line)):
+        cell = Table(("",), ((answer.formula,),)).markdown().splitlines()[-1]
+        assert cell in page
 
 
 # --- SymPy ----------------------------------------------------------------------------------------------------------

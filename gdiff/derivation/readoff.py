@@ -181,9 +181,6 @@ class _Linear:
     def __init__(self, step: Symbol, algebra: Algebra) -> None:
         self.step, self.a = step, algebra
 
-    def size(self, node: Node) -> object:
-        return size_times(*node.shape)
-
     def of(self, node: Node) -> Node:
         a = self.a
         entries = size_times(*self.step.shape)
