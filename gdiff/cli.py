@@ -31,6 +31,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"gdiff {arguments.command}: {message}", file=sys.stderr)
         status = BAD_INPUT
+    except RuntimeError as error:
+        if type(error).__name__ != "DerivationError":
+            raise
+        print(f"gdiff {arguments.command}: {error}", file=sys.stderr)
+        status = INCONCLUSIVE
     except BrokenPipeError:  # the reader of a pipe went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = HOLDS
@@ -313,8 +318,11 @@ def _run_check_steps(arguments: argparse.Namespace) -> int:
     from gdiff.worked import read_steps
 
     given = {"EXPR": arguments.expression, "--wrt": arguments.wrt, "--symmetric": arguments.symmetric}
-    if extra := [name for name, value in given.items() if value]:
+    if extra := [name for name, value in (given | {"--shape": arguments.shape}).items() if value]:
         raise ValueError(f"--steps {arguments.steps}: {', '.join(extra)} stands in the file itself, as in `wrt S`")
+    others = ("claim", "at", "hessian", "degenerate", "json")
+    if extra := [f"--{name}" for name in others if getattr(arguments, name)]:
+        raise ValueError(f"--steps {arguments.steps}: {', '.join(extra)} is for a formula, not for a derivation")
     review = read_steps(_read(arguments.steps)).check(arguments.seed)
     print(review.text)
     return review.exit_status

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdiff.derivation import Expression, from_sympy, parse_together
+from gdiff.derivation import Expression
 from gdiff.derivation.constants import is_zero
 from gdiff.derivation.differential import Line, Reason, derivation
 from gdiff.derivation.printer import to_plain, to_typeset
 from gdiff.derivation.structure import SQUARE, Structure
 from gdiff.derivation.tree import SCALAR, Node, Symbol
-from gdiff.derivation.vocabulary import ascii_name
 from gdiff.display import Table
+from gdiff.given import STRUCTURE_OF, Shapes, name_of, read_expression, structure_of
 from gdiff.probe import Probe, flattened, inner
 from gdiff.setting import Setting
 from gdiff.symmetric.coordinates import check_convention
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from gdiff.claim import Claim
     from gdiff.derivation.plan import Plan
     from gdiff.verdict import Verdict
-
-Shapes = Mapping[str, Sequence[int | str] | int]
 
 
 class DerivationError(RuntimeError):
@@ -61,7 +59,7 @@ class Step:
         return self.text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Derivation:
     """A derivative, how it came about, and the verdict on it.
 
@@ -108,6 +106,9 @@ class Derivation:
     def __str__(self) -> str:
         return self.text()
 
+    def __repr__(self) -> str:
+        return f"<Derivation {self.steps[-1].text}, {len(self.steps)} lines>"
+
     def text(self, *, steps: bool = True, words: bool = False) -> str:
         """The lines as text, each with its rules; `words` adds a sentence of plain words to each."""
         if not steps:
@@ -150,7 +151,9 @@ class Derivation:
         """The result as a JAX function of arrays, called with the names of the original expression as keywords.
 
         It can be jitted, batched by `jax.vmap` and differentiated again. A vector is `(d,)`; names that dropped out
-        are accepted. One factorisation for each matrix that is inverted, solves in place of inverses.
+        are accepted. One factorisation for each matrix that is inverted, solves in place of inverses. A matrix of
+        declared structure is taken as that: S/2 + S'/2, the triangle, the diagonal. One that was declared positive
+        definite and is not gives NaN.
         """
         from gdiff.derivation.compiled import compile_function
 
@@ -173,7 +176,7 @@ class Derivation:
         about = self.original.describe_shapes()
         marks = {n: w.replace("_", " ") for n, w in self.structure.of.items() if w not in ("symmetric", "general")}
         about = "; ".join([about, *(f"{n} {w}" for n, w in marks.items())])
-        lines = [f"Read as: {about}."]
+        lines = [f"Read as: {about}.", *(f"Note: {note.removesuffix('.')}." for note in self.original.notes)]
         if self.wrt in self.structure.symmetric and self.verdict.convention in ("full", "symmetric"):
             other = "symmetric" if self.convention == "full" else "full"
             meaning = {
@@ -235,7 +238,9 @@ def derive(
         raise ValueError(f"order={order}: want 1 or 2")
     variable = name_of(wrt)
     structure = structure_of(assume)
-    f = read(expression, structure, shapes, variable)
+    if isinstance(expression, Expression):
+        structure = Structure({**dict.fromkeys(expression.symmetric, "symmetric"), **structure.of})
+    f = read_expression(expression, structure, shapes, variable)
     _check(f, variable, structure, convention, order)
     lines = derivation(f.node, variable, f.all_shapes[variable], structure, convention, order)
     steps = tuple(_step(line, f, variable) for line in lines)
@@ -257,18 +262,11 @@ def derive(
     return Derivation(f, variable, structure, convention, order, steps, verdict, seed)
 
 
-_STRUCTURE_OF: dict[str, str] = {
-    **{"Scalar": "", "Vector": "", "General": "", "Positive": "positive", "Symmetric": "symmetric"},
-    **{"PositiveDefinite": "positive_definite", "Correlation": "positive_definite", "Diagonal": "diagonal"},
-    **{"LowerTriangular": "lower_triangular", "Orthogonal": "orthogonal"},
-}
-
-
 def derivation_of(entry: Claim, seed: int = 0) -> Derivation | None:
     """The derivation of what a catalogue entry is about, where the entry is written as text and in the language."""
     if not entry.text or entry.kind not in ("gradient", "hessian", "jacobian") or len(entry.wrt) != 1:
         return None
-    words = {a.name: _STRUCTURE_OF.get(type(a.domain).__name__) for a in entry.arguments}
+    words = {a.name: STRUCTURE_OF.get(type(a.domain).__name__) for a in entry.arguments}
     if None in words.values():
         return None
     try:
@@ -285,33 +283,13 @@ def derivation_of(entry: Claim, seed: int = 0) -> Derivation | None:
         return None
 
 
-def name_of(symbol: Any) -> str:
-    """The name of a SymPy symbol, or of a text."""
-    return ascii_name(symbol if isinstance(symbol, str) else str(symbol.name))
-
-
-def structure_of(assume: Mapping[Any, str] | None) -> Structure:
-    """The declared structure, by name."""
-    return Structure(
-        {name_of(k): str(v).strip().replace(" ", "_").replace("-", "_") for k, v in (assume or {}).items()}
-    )
-
-
-def read(expression: Any, structure: Structure, shapes: Shapes | None, wrt: str) -> Expression:
-    """An expression from a text (a scalar, if it can be), a SymPy expression, or as it is, with what is declared."""
-    if isinstance(expression, Expression):
-        return replace(expression, symmetric=expression.symmetric | structure.symmetric)
-    if not isinstance(expression, str):
-        return from_sympy(expression, symmetric=structure.symmetric)
-    squares = [name for name, word in structure.of.items() if word in SQUARE]
-    (f,) = parse_together([expression], shapes=shapes, symmetric=squares, wrt=wrt)
-    return replace(f, symmetric=structure.symmetric)
-
-
 def _check(f: Expression, wrt: str, structure: Structure, convention: str, order: int) -> None:
     known = ", ".join(f.symbols) or "none"
     if wrt not in f.symbols:
         raise ValueError(f"wrt `{wrt}`: the expression has no `{wrt}`; its names: {known}")
+    for name in f.all_shapes:
+        if name not in f.symbols:
+            raise ValueError(f"`{name}` has a shape: the expression has no `{name}`; its names: {known}")
     for name, word in structure.of.items():
         if name not in f.symbols:
             raise ValueError(f"`{name}` is declared {word}: the expression has no `{name}`; its names: {known}")

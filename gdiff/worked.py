@@ -26,22 +26,22 @@ import numpy as np
 from gdiff.check import Checked, check, parse_shapes
 from gdiff.derivation import Expression, ReadError, parse_together
 from gdiff.derivation.differential import Differentiation, pending
-from gdiff.derivation.printer import to_plain
-from gdiff.derivation.structure import SQUARE, Structure
+from gdiff.derivation.printer import shape_text, to_plain
+from gdiff.derivation.structure import Structure
 from gdiff.derivation.tree import SCALAR, Node, symbols
 from gdiff.derivation.vocabulary import ascii_name, differential_of
+from gdiff.given import Shapes, read_expression
 from gdiff.probe import Probe, inner
 from gdiff.setting import Setting
 
 if TYPE_CHECKING:
     from gdiff.verdict import Verdict
 
-Shapes = Mapping[str, Sequence[int | str] | int]
 About = Literal["f", "df", "derivative", "sides"]
 
-_LABELS: dict[str, About] = {"f": "f", "df": "df", "g": "derivative", "gradient": "derivative"}
-_HEADER = re.compile(r"(wrt|symmetric|assume|shape)\s+(.*)")
-_FRACTION = re.compile(r"[d∂]\s*f\s*/\s*[d∂]\s*\w+")
+_HEADER = re.compile(r"(wrt|symmetric|assume|shape)\s*[:\s]\s*(.*)", re.IGNORECASE)
+_FRACTION = re.compile(r"[d∂]\s*(\w+)\s*/\s*[d∂]\s*(\w+)")
+_NAME = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,15 @@ class WorkedStep:
     text: str
     by: str = ""
     line: int = 0  # of the file, 0 for none
+
+    @property
+    def where(self) -> str:
+        """The line of the file, for an error."""
+        return f"line {self.line}: " if self.line else ""
+
+    def error(self, error: ReadError) -> ValueError:
+        """An error of the reader, with its line."""
+        return ValueError(f"{self.where}{error}") if self.line else error
 
 
 @dataclass(frozen=True)
@@ -142,37 +151,55 @@ class Worked:
 
     def step(self, text: str, by: str = "") -> Worked:
         """Add a line, and why it follows."""
+        if not isinstance(text, str):
+            raise TypeError(f"got {type(text).__name__} for a line, want text")
         return replace(self, steps=(*self.steps, WorkedStep(text, by)))
 
     def check(self, seed: int = 0) -> Review:
         """Hold every line against numbers. Raises ReadError, with the line, where a line cannot be read."""
         if not self.steps:
             raise ValueError("the derivation has no steps: want at least one line after the expression")
-        first = WorkedStep(self.text, "", self.line)
-        parts = [_sides(step.text) for step in (first, *self.steps)]
-        texts = [text for _, sides in parts for text in sides]
-        wrt = self.wrt or _variable(texts)
-        expressions = iter(
-            self._read(texts, [s for s, (_, sides) in zip((first, *self.steps), parts, strict=True) for _ in sides])
-        )
+        steps = (WorkedStep(self.text, "", self.line), *self.steps)
+        label = _label(self.text)
+        parts = [_sides(step, label) for step in steps]
+        texts = [(text, step) for step, (_, sides) in zip(steps, parts, strict=True) for text in sides]
+        wrt = self.wrt or _variable([text for text, _ in texts])
+        f = self._expression(texts[0][0], wrt, steps[0])
+        for step, left in ((step, _FRACTION.fullmatch(step.text.partition("=")[0].strip())) for step in self.steps):
+            if left and ascii_name(left[2]) != wrt:
+                raise ValueError(f"{step.where}a derivative by `{left[2]}`; the variable that moves is `{wrt}`")
+        expressions = iter(self._lines(texts, f, wrt))
         read = [(about, tuple(next(expressions) for _ in sides)) for about, sides in parts]
-        f = read[0][1][-1]
-        if wrt not in f.symbols:
-            raise ValueError(f"wrt {wrt}: the expression has no `{wrt}`; its names: {', '.join(f.symbols) or 'none'}")
-        if f.node.shape != SCALAR:
-            raise ValueError(f"`{f.text}` is not a scalar: a derivation of lines is of a scalar function")
-        return _Reviewer(f, wrt, self.structure, seed).review((first, *self.steps), read)
+        return _Reviewer(f, wrt, self.structure, seed).review(steps, read)
 
-    def _read(self, texts: Sequence[str], steps: Sequence[WorkedStep]) -> tuple[Expression, ...]:
-        squares = [name for name, word in self.structure.of.items() if word in SQUARE]
+    def _expression(self, text: str, wrt: str, step: WorkedStep) -> Expression:
+        """What is differentiated, read alone: its shapes hold for every line."""
         try:
-            found = parse_together(texts, shapes=self.shapes, symmetric=squares, differentials=True)
+            f = read_expression(text, self.structure, self.shapes, wrt)
         except ReadError as error:
-            where = next((step for text, step in zip(texts, steps, strict=True) if text == error.text), None)
-            if where is not None and where.line:
-                raise ValueError(f"line {where.line}: {error}") from None
-            raise
-        return tuple(replace(e, symmetric=self.structure.symmetric) for e in found)
+            raise step.error(error) from None
+        known = ", ".join(f.symbols) or "none"
+        for name in (wrt, *self.structure.of):
+            if name not in f.symbols:
+                raise ValueError(f"{step.where}the expression has no `{name}`; its names: {known}")
+        if f.node.shape != SCALAR:
+            raise ValueError(f"{step.where}`{f.text}` is not a scalar: a derivation of lines is of a scalar function")
+        return f
+
+    def _lines(self, texts: Sequence[tuple[str, WorkedStep]], f: Expression, wrt: str) -> list[Expression]:
+        """Every line, in the names and shapes of the expression and its differential."""
+        shapes = {**f.shapes, f"d{wrt}": f.shapes[wrt]}
+        out = []
+        for text, step in texts:
+            try:
+                (e,) = parse_together([text], shapes=shapes, differentials=True)
+            except ReadError as error:
+                raise step.error(error) from None
+            if strange := [name for name in e.symbols if name not in shapes]:
+                known = ", ".join(shapes)
+                raise ValueError(f"{step.where}`{strange[0]}` is not in the expression; write it out in {known}")
+            out.append(replace(e, symmetric=self.structure.symmetric))
+        return out
 
 
 def read_steps(text: str) -> Worked:
@@ -195,7 +222,7 @@ def read_steps(text: str) -> Worked:
         if lines:
             raise ValueError(f"line {number}: `{header[1]}` stands after the expression; want it before")
         named = header[2].replace(",", " ").split()
-        match header[1]:
+        match header[1].lower():
             case "wrt" if len(named) == 1:
                 wrt = named[0]
             case "symmetric":
@@ -215,16 +242,27 @@ def read_steps(text: str) -> Worked:
     return replace(begun, steps=tuple(rest))
 
 
-def _sides(text: str) -> tuple[About | None, tuple[str, ...]]:
+def _label(text: str) -> str:
+    """What the expression is called: f, or the name before its `=`, such as L."""
+    left, equals, _ = text.partition("=")
+    return left.strip() if equals and _NAME.fullmatch(left.strip()) else "f"
+
+
+def _sides(step: WorkedStep, label: str) -> tuple[About | None, tuple[str, ...]]:
     """What a line is about, by what stands before its first `=`, and the texts to be read."""
-    left, equals, right = text.partition("=")
+    left, equals, right = step.text.partition("=")
+    name = left.strip()
     if not equals:
-        return None, (text,)
-    label = left.strip().lower()
-    if label in _LABELS:
-        return _LABELS[label], (right,)
-    if _FRACTION.fullmatch(left.strip()):
+        return None, (step.text,)
+    if name in (label, "f"):
+        return "f", (right,)
+    if name in (f"d{label}", f"d {label}", "df"):
+        return "df", (right,)
+    fraction = _FRACTION.fullmatch(name)
+    if name.lower() in ("g", "gradient") or (fraction and fraction[1] in (label, "f")):
         return "derivative", (right,)
+    if re.fullmatch(rf"d\^?2\s*({label}|f)", name):
+        raise ValueError(f"{step.where}second differentials are not read; `gdiff derive --hessian` has their steps")
     return "sides", (left, right)
 
 
@@ -273,7 +311,8 @@ class _Reviewer:
     def _about(self, e: Expression, seen: About) -> About:
         if f"d{self.wrt}" in e.symbols or any(pending(e.node)):
             return "df"
-        return seen
+        shape = self.f.all_shapes[self.wrt]
+        return "derivative" if shape != SCALAR and shape in (e.node.shape, e.node.shape[::-1]) else seen
 
     def _holds(self, about: About, sides: Sequence[Expression]) -> bool:
         last = sides[-1].node
@@ -298,11 +337,13 @@ class _Reviewer:
             right = f"; gdiff has {to_plain(sides[0].node)} = {found}" if found else ""
             return f"the two sides differ at random points{right}"
         if about == "derivative":
-            if sides[-1].node.shape != self.f.all_shapes[self.wrt]:
-                return f"it does not have the shape of {self.wrt}"
+            want, got = self.f.all_shapes[self.wrt], sides[-1].node.shape
+            if got != want:
+                turned = "; its transpose has the right shape" if got[::-1] == want else ""
+                return f"you have {shape_text(got)}, {self.wrt} and its derivative are {shape_text(want)}{turned}"
             if set(self.structure.of.values()) - {"symmetric", "positive_definite"}:
                 return self.probe.verify(sides[-1]).reason
-            return "\n".join(self._checked(sides[-1]).reasons)
+            return _reasons(self._checked(sides[-1]))
         return self._about_differential(sides[-1])
 
     def _about_differential(self, e: Expression) -> str:
@@ -315,7 +356,7 @@ class _Reviewer:
             )  # fmt: skip
         except ValueError:
             return "it is not the differential of the first line: the numbers differ at random points"
-        return "\n".join(checked.reasons)
+        return _reasons(checked)
 
     def _without_pending(self, node: Node) -> Node:
         """The tree with every d(...) worked out."""
@@ -333,3 +374,12 @@ class _Reviewer:
             self.f.text, e.text, wrt=self.wrt, symmetric=sorted(self.structure.symmetric), shapes=self.f.shapes,
             seed=self.seed,
         )  # fmt: skip
+
+
+def _reasons(checked: Checked) -> str:
+    """Why a line does not follow; if it would under a hypothesis, the header that says so."""
+    if checked.verdict.holds:
+        names = [h.removesuffix(" symmetric") for h in checked.verdict.hypotheses if h.endswith(" symmetric")]
+        header = f"; if so, write `symmetric {' '.join(names)}` above the expression" if names else ""
+        return f"it holds if {' and '.join(checked.verdict.hypotheses)}{header}"
+    return "\n".join(checked.reasons)

@@ -27,7 +27,7 @@ FLOORS = (
     {"validity", "printed"},
     {"statistics", "domains", "blocks", "parameterizations", "derivation"},
     {"inputs", "claim", "oracles"},
-    {"closed_form", "arguments", "dataset", "diagnosis", "frames", "written", "setting"},
+    {"closed_form", "arguments", "dataset", "diagnosis", "frames", "written", "setting", "given"},
     {"density_rules", "truth", "verdict"},
     {"multivariate_normal"},
     {"claimed", "laplace_approximation", "structured"},

@@ -97,3 +97,38 @@ def test_a_triangular_factor_and_shapes_are_declared_in_the_file():
 def test_bad_input_is_an_error_that_says_what_to_do(text, message):
     with pytest.raises(ValueError, match=message):
         read_steps(text).check()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("wrt x\nf = x'*A*x\ndf = 2*x'*A*dx\ndf/dx = 2*A*x", "it holds if A symmetric; if so, write `symmetric A`"),
+        ("wrt b\n(y - X*b)'*(y - X*b)\ndf/db = -2*(y - X*b)'*X", "you have 1 x p, b and its derivative are p; its transpose"),
+        ("wrt X\ntr(A*X)\ndf/dX = A", "its transpose has the right shape"),
+    ],
+)
+def test_the_common_slips_are_explained(text, message):
+    review = read_steps(text).check()
+    assert not review.holds
+    assert any(message in line.message for line in review.lines), review.text
+
+
+def test_the_expression_may_have_a_name_and_headers_colons():
+    text = "Wrt: x\nL = x'*A*x\ndL = dx'*A*x + x'*A*dx\ndL/dx = (A + A')*x\r\n"
+    assert read_steps(text).check().holds
+    assert gdiff.Derivation.start("tr(X'*X)", "X").step("2*X").check().holds
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("wrt x\nf = x'x\ndf/dy = 2x", "line 3: a derivative by `y`"),
+        ("wrt b\n(y - X*b)'*(y - X*b)\ndf = -2*r'*X*db", "line 3: `r` is not in the expression"),
+        ("wrt x\nx'x\nd2f = 2*dx'*dx", "line 3: second differentials"),
+        ("wrt x\nassume Q orthogonal\nx'x\n2*x'*dx", "the expression has no `Q`"),
+        ("wrt b\n(y - X*b)'*(y - X*b)\ndf = -2*(y - X*b)*X*db", "line 3"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_with_its_line(text, message):
+    with pytest.raises(ValueError, match=message):
+        read_steps(text).check()

@@ -97,6 +97,8 @@ class Algebra(Arithmetic):
             return self.add(*(self.call("sum", term) for term in a.terms))
         if is_call(a, "t"):
             return self.call("sum", a.arguments[0])
+        if is_call(a, "ddiag") or is_call(a, "diagonal"):
+            return self.call("tr", a.arguments[0])
         if is_call(a, "had") and a.arguments[0].shape[1] == 1:
             return self.times(self.t(a.arguments[0]), a.arguments[1])
         return None
@@ -121,7 +123,7 @@ class Algebra(Arithmetic):
             return self.call("had", b, a)
         x, j = _entry_power(a)
         y, k = _entry_power(b)
-        if j < 0 < k:
+        if j < 0 < k and not is_call(b, "eye"):
             return self.call("had", b, a)  # b./a
         if x == y and (j < 0 or k < 0 or j + k == 0):
             return self.call("hadpow", x, number(j + k))

@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 from gdiff.derivation.errors import Unsupported
 from gdiff.derivation.printer import size_text
-from gdiff.derivation.tree import SCALAR, Call, Extent, Node, Number, Shape, Size, number
+from gdiff.derivation.tree import SCALAR, Call, Extent, Node, Number, Product, Shape, Size, number
 
 ZERO = number(0)
 ONE = number(1)
@@ -30,7 +30,18 @@ def identity(shape: Shape) -> Node:
 
 def is_zero(node: Node) -> bool:
     """Whether an expression is 0 as it is written."""
+    if is_call(node, "kron") or isinstance(node, Product):
+        return any(is_zero(part) for part in (node.factors if isinstance(node, Product) else node.arguments))
     return node == ZERO or is_call(node, "zeros")
+
+
+def zero_map(output: Shape, entries: Shape) -> Node:
+    """The 0 that multiplies vec of an array of one shape to give vec of one of another: 0 ⊗ 0."""
+    (m, n), (p, q) = output, entries
+    if n == q == 1:
+        return zeros((m, p))
+    shape = size_times(m, n), size_times(p, q)
+    return Call("kron", (zeros((n, q)), zeros((m, p))), shape=shape)
 
 
 def written_out(node: Node) -> Node:

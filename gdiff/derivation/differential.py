@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Literal
 
 from gdiff.derivation.algebra import Algebra
-from gdiff.derivation.constants import ZERO, identity, ones, shaped, size_times
+from gdiff.derivation.constants import ZERO, identity, is_zero, ones, shaped, size_times, zero_map
 from gdiff.derivation.readoff import gradient, jacobian
 from gdiff.derivation.rules import LINEARITY, OPERATIONS, Rule
 from gdiff.derivation.structure import Structure
@@ -296,10 +296,18 @@ class _Derivation:
 
     def _jacobian(self, differential: Node) -> Iterator[Line]:
         j = jacobian(differential, self.step, self.a)
+        if is_zero(j):
+            j = zero_map(differential.shape, self.shape)
         yield Line("jacobian", self.shown(j), (self.said(_VEC),))
+        if self.pattern:
+            yield Line("jacobian", self.shown(self.a.times(j, self.moving())), (self.said(_PATTERN),))
         if self.is_symmetric:
             reason = self.said(_coordinates(self.convention))
             yield Line("jacobian", self.shown(self.a.times(j, self.coordinates())), (reason,), self.convention)
+
+    def moving(self) -> Node:
+        """The diagonal matrix with a 1 for each entry of vec(X) that can move."""
+        return self.a.call("diag", self.a.call("vec", self.a.call(self.pattern, ones(self.shape))))
 
     def coordinates(self) -> Node:
         """N = (I + K)/2, or the duplication matrix D."""
@@ -321,13 +329,25 @@ class _Derivation:
         if self.shape[1] != 1:
             yield Line("bilinear", presented(self.a.call("tr", self.a.times(self.a.t(made), self.step))), (_SECOND,))
         h = self._hessian(made)
+        if is_zero(h) and self.shape != SCALAR:
+            yield from self._zero_hessian()
+            return
         yield Line("hessian", self.shown(h), (self.said(_VEC if self.shape[1] != 1 else _HESSIAN),))
         if self.is_symmetric:
             reason = self.said(_coordinates(self.convention))
             yield Line("hessian", self.shown(self._in_coordinates(h)), (reason,), self.convention)
         if self.pattern:
-            moving = self.a.call("diag", self.a.call("vec", self.a.call(self.pattern, ones(self.shape))))
+            moving = self.moving()
             yield Line("hessian", self.shown(self.a.times(moving, h, moving)), (self.said(_PATTERN),))
+
+    def _zero_hessian(self) -> Iterator[Line]:
+        """Zeros of the right shape."""
+        h = zero_map(self.shape, self.shape)
+        if self.is_symmetric and self.convention == "symmetric":
+            d = self.coordinates()
+            h = Product((self.a.t(d), h, d), shape=(d.shape[1], d.shape[1]))
+        convention = self.convention if self.is_symmetric else None
+        yield Line("hessian", h, (self.said(_VEC if self.shape[1] != 1 else _HESSIAN),), convention)
 
     def _hessian(self, made: Node) -> Node:
         if self.shape == SCALAR:

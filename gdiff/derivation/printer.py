@@ -159,7 +159,7 @@ class _Text:
         return f"{self.base(node.base)}^{self.exponent(node.exponent)}", _POWER
 
     def exponent(self, exponent: Node) -> str:
-        bare = isinstance(exponent, Number) and exponent.value.denominator == 1
+        bare = isinstance(exponent, Symbol) or (isinstance(exponent, Number) and exponent.value.denominator == 1)
         return self.print(exponent) if bare else self.brackets(self.print(exponent))
 
     def base(self, base: Node) -> str:
@@ -228,7 +228,7 @@ class _Latex(_Text):
         base, _, subscript = name.partition("_")
         shown = rf"\{base}" if base in GREEK_COMMANDS else base if len(base) == 1 else ""
         if not shown or not re.fullmatch("[A-Za-z0-9]*", subscript):
-            return rf"\mathrm{{{name}}}"
+            return rf"\mathrm{{{name}}}".replace("_", r"\_") if name.count("_") > 1 else rf"\mathrm{{{name}}}"
         return f"{shown}_{{{subscript}}}" if subscript else shown
 
     def front(self, coefficient: Fraction, first: Node) -> str:

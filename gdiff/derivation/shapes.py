@@ -273,6 +273,8 @@ class _Attempt:
     def _align(self, before: Node, factor: Node) -> None:
         """(P⊗Q) vec(X) is vec(Q X P'): each factor has a side of X, which the product of sizes alone leaves open."""
         inner = before.arguments[0] if isinstance(before, Call) and before.function == "t" else before
+        if all(isinstance(v, Call) and v.function == "vec" for v in (inner, factor)):
+            self._fits(inner.arguments[0].shape, factor.arguments[0].shape)  # type: ignore[attr-defined]
         for kron, vec, side in ((before, factor, 1), (factor, inner, 0)):
             kron = kron.base if isinstance(kron, Power) else kron
             if isinstance(kron, Call) and kron.function == "kron" and isinstance(vec, Call) and vec.function == "vec":

@@ -262,11 +262,21 @@ def declared_in(expression: Any) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
     for symbol in sorted(expression.atoms(sp.MatrixSymbol), key=str):
         shapes[symbol.name] = _extent(symbol.shape[0]), _extent(symbol.shape[1])
-    sizes = {s for m in expression.atoms(MatrixExpr) for size in m.shape for s in sp.sympify(size).free_symbols}
-    for symbol in sorted(expression.free_symbols - sizes, key=str):
-        if not isinstance(symbol, sp.MatrixSymbol):
-            shapes[symbol.name] = SCALAR
+    for symbol in sorted(_scalars(expression), key=str):
+        shapes[symbol.name] = SCALAR
+    for name in shapes:
+        if not name.isidentifier():
+            raise ValueError(f"got a symbol called {name!r}, want a name of letters, digits and underscores")
     return shapes
+
+
+def _scalars(expression: Any) -> set[Any]:
+    """The scalar symbols, not those that are sizes of matrices only."""
+    if isinstance(expression, sp.Symbol):
+        return {expression}
+    if isinstance(expression, sp.MatrixSymbol | sp.Identity | sp.OneMatrix | sp.ZeroMatrix | Commutation | Duplication):
+        return set()
+    return {symbol for part in expression.args for symbol in _scalars(part)}
 
 
 def from_sympy(expression: Any) -> Node:
