@@ -236,6 +236,8 @@ def derive(
     check_convention(convention)
     if order not in (1, 2):
         raise ValueError(f"order={order}: want 1 or 2")
+    if seed < 0:
+        raise ValueError(f"seed={seed}: want 0 or more")
     variable = name_of(wrt)
     structure = structure_of(assume)
     if isinstance(expression, Expression):

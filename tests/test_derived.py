@@ -92,6 +92,7 @@ def test_results_as_a_person_writes_them(text, wrt, assume, result):
         ("A*X*B", "X", {}, "B'⊗A"),
         ("inv(X)", "X", {}, "-X^-T⊗X^-1"),
         ("X*w", "w", {}, "X"),
+        ("tril(X)", "X", {}, "diag(vec(tril(ones(d, d))))"),
         ("exp(x)", "x", {"shapes": {"x": ("d",)}}, "diag(exp(x))"),
         ("S*A", "S", {"assume": {"S": "symmetric"}, "convention": "symmetric"}, "(A'⊗eye(n)) duplication(n)"),
         ("inv(X'*X)*X'*y", "y", {"shapes": {"X": ("n", "p")}}, "(X' X)^-1 X'"),

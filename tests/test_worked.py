@@ -103,7 +103,10 @@ def test_bad_input_is_an_error_that_says_what_to_do(text, message):
     ("text", "message"),
     [
         ("wrt x\nf = x'*A*x\ndf = 2*x'*A*dx\ndf/dx = 2*A*x", "it holds if A symmetric; if so, write `symmetric A`"),
-        ("wrt b\n(y - X*b)'*(y - X*b)\ndf/db = -2*(y - X*b)'*X", "you have 1 x p, b and its derivative are p; its transpose"),
+        (
+            "wrt b\n(y - X*b)'*(y - X*b)\ndf/db = -2*(y - X*b)'*X",
+            "you have 1 x p, b and its derivative are p; its transpose",
+        ),
         ("wrt X\ntr(A*X)\ndf/dX = A", "its transpose has the right shape"),
     ],
 )

@@ -149,6 +149,8 @@ class Arithmetic(ABC):
             if is_call(other, "t") and _pinv_of(other.arguments[0]) == x and is_call(b if other is a else a, "t"):
                 # the other two: X X^+ and X^+ X are symmetric
                 return 2, [x, self.call("pinv", x)] if other is a else [self.call("pinv", x), x]
+        if is_call(a, "diag") and b.shape[1] == 1:
+            return 2, [self.call("had", a.arguments[0], b)]
         if is_call(a, "kron") and is_call(b, "kron"):
             (p, q), (r, s) = a.arguments, b.arguments
             if p.shape[1] == r.shape[0] and q.shape[1] == s.shape[0]:

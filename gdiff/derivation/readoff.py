@@ -203,6 +203,8 @@ class _Linear:
                 return a.times(self.commutation(x.shape), self.of(x)) if 1 not in x.shape else self.of(x)
             case Call("vec", (x,)):
                 return self.of(x)
+            case Call("ddiag" | "tril" as name, (x,)):
+                return a.times(a.call("diag", a.call("vec", a.call(name, ones(x.shape)))), self.of(x))
             case Call("had", (x, y)):
                 one, other = (x, y) if self.step.name in symbols(x) else (y, x)
                 return a.times(a.call("diag", a.call("vec", other)), self.of(one))
