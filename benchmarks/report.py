@@ -50,8 +50,10 @@ def environment(seed: int) -> dict[str, Any]:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The runs in a folder of results, in the order of their ids."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json")) if path.stem != "verifier"]
+    """The runs in a folder of results, in the order of their ids: P2 before P12."""
+    paths = sorted(folder.glob("*.json"), key=lambda path: (len(path.stem), path.stem))
+    runs = [json.loads(path.read_text()) for path in paths]
+    return [run for run in runs if "cases" in run and "id" in run]
 
 
 def records(runs: list[dict[str, Any]]) -> Iterator[Record]:
