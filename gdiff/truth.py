@@ -27,6 +27,8 @@ FIT_POINTS = 6  # well conditioned: library terms are fitted there
 FRESH_POINTS = 12  # over conditionings and scales: what is suspected is confirmed there
 _CONDITIONS = (10.0, 3.0, 100.0, 30.0, 1000.0)
 _SCALES = (1.0, 0.7, 1.5, 1.0, 2.0, 0.5, 1.2)
+_SPARE = (0, 1, 12)  # how many times more points are drawn than are wanted, while too few are in f's domain
+_FEWEST = 4  # points at which something is judged beside the one given
 _LARGE, _FEW = 64, 4  # entries from which on forward mode judges at the first few points only
 _DIFFERENCED = 4  # points at which finite differences judge beside automatic derivatives
 _MANY_DIRECTIONS = 128  # from here on fewer points and fewer differenced directions
@@ -162,7 +164,7 @@ class _Builder:
             ]
             raise ValueError(f"the point is not in its domain: {'; '.join(outside)}.")
         drawn: list[Leaves] = []
-        for spare in (False, True):  # where f is not finite everywhere, more points are drawn
+        for spare in _SPARE:  # where f is not finite everywhere, more points are drawn
             drawn, own_roles = self._draw(given[0], rng, spare) if fresh else ([], [])
             points, roles = inside + drawn, ["given"] * len(inside) + own_roles
             if not points:
@@ -175,20 +177,21 @@ class _Builder:
             good = [bool(np.all(np.isfinite(v))) for v in values]
             if not all(g for g, r in zip(good, roles, strict=True) if r == "given"):
                 raise NotEstablished("f is not finite at the point.")
-            if all(good):
+            found = sum(g for g, role in zip(good, roles, strict=True) if role != "given")
+            if all(good) or (spare and found >= _FEWEST):
                 break
         keep, counts = [], {"given": len(given), "fit": FIT_POINTS, "fresh": FRESH_POINTS}
         for i, role in enumerate(roles):
             if good[i] and counts[role] > 0:
                 counts[role] -= 1
                 keep.append(i)
-        if fresh and sum(roles[i] != "given" for i in keep) < min(4, len(drawn)):
+        if fresh and sum(roles[i] != "given" for i in keep) < min(_FEWEST, len(drawn)):
             raise NotEstablished("f is not finite at most points of the domains.")
         points, bases, roles = [points[i] for i in keep], [bases[i] for i in keep], [roles[i] for i in keep]
         directions = np.random.SeedSequence(int(rng.integers(2**31)))
         return self._assemble(points, bases, roles, automatic, keep, values[keep], directions, hypotheses)
 
-    def _draw(self, like: Leaves, rng: np.random.Generator, spare: bool) -> tuple[list[Leaves], list[str]]:
+    def _draw(self, like: Leaves, rng: np.random.Generator, spare: int) -> tuple[list[Leaves], list[str]]:
         size = sum(like[i].size for i in self.arguments.wrt)
         fits, fresh = (FIT_POINTS, FRESH_POINTS) if size <= _MANY_DIRECTIONS else (1, 3)
         points, roles = [], []
