@@ -219,9 +219,9 @@ class _Derivation:
 
     def said(self, reason: Reason) -> Reason:
         """The reason with the name of the differential in it."""
-        form = {True: "g dx", False: "g' dx"}[self.shape == SCALAR] if self.shape[1] == 1 else "tr(G' dX)"
-        form = form.replace("dx", self.step.name).replace("dX", self.step.name)
-        source, words = (text.format(form=form, d=self.step.name) for text in (reason.source, reason.words))
+        d = self.step.name
+        form = f"g {d}" if self.shape == SCALAR else f"g' {d}" if self.shape[1] == 1 else f"tr(G' {d})"
+        source, words = (text.format(form=form, d=d) for text in (reason.source, reason.words))
         return Reason(reason.name, source, words)
 
     def shown(self, node: Node) -> Node:
@@ -229,9 +229,9 @@ class _Derivation:
 
     def first(self, f: Node) -> Iterator[Line]:
         """From f to its first derivative."""
-        made: Node = self.rules.d(self.a.simplify(f))
-        reasons: tuple[Reason, ...] = ()
-        for made, reasons in self.rules.lines(self.a.simplify(f)):
+        f = self.a.simplify(f)
+        made = self.rules.d(f)
+        for made, reasons in self.rules.lines(f):
             yield Line("df", presented(made), reasons)
         if f.is_scalar:
             yield from self._gradient(made)
@@ -264,14 +264,11 @@ class _Derivation:
     def _in_structure(self, g: Node) -> Iterator[Line]:
         """G for an argument that is symmetric, diagonal or triangular."""
         a = self.a
-        if self.is_symmetric:
-            full = g if a.structure.is_symmetric(g) else self.symmetric_part(g)
-            if self.convention == "full" or self.order == 2:
-                if full != g:
-                    yield Line("gradient", self.shown(full), (self.said(_FULL),), "full")
-                return
-            corrected = presented(symmetric_correction(full if full is g else g, a))
-            yield Line("gradient", corrected, (self.said(_SYMMETRIC),), "symmetric")
+        if self.is_symmetric and self.convention == "symmetric" and self.order == 1:
+            yield Line("gradient", presented(symmetric_correction(g, a)), (self.said(_SYMMETRIC),), "symmetric")
+        elif self.is_symmetric:
+            if not a.structure.is_symmetric(g):
+                yield Line("gradient", self.shown(self.symmetric_part(g)), (self.said(_FULL),), "full")
         elif self.pattern and self.order == 1:
             restricted = self.each(self.pattern, g)
             if restricted != g:

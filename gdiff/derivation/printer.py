@@ -186,6 +186,10 @@ class _Plain(_Text):
     def product(self, node: Product) -> tuple[str, int]:
         if len(node.factors) == 2 and node.coefficient == -1 and not _is_reciprocal(node.factors[1]):
             return f"-{self.print(node.factors[1], _PRODUCT)}", _SUM  # -A∘B needs no brackets
+        front = node.factors[: isinstance(node.factors[0], Number)]
+        first, *others = node.factors[len(front) :]
+        if isinstance(first, Product) and first.is_scalar and others and all(map(_is_reciprocal, others)):
+            node = Product((*front, *first.factors, *others), shape=node.shape)  # nor does x' x/a
         return super().product(node)
 
     def power(self, node: Power) -> tuple[str, int]:
