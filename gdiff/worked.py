@@ -10,7 +10,8 @@ Lines are about f, its differential df, or its derivative. A text file of them i
     df = tr((S^-1 - S^-1 x x' S^-1) dS)                # the trace is cyclic
     df/dS = S^-1 - S^-1 x x' S^-1                      # read off
 
-What stands before the first `=` says what a line is about: f, df, df/dS (or G), or any two sides that are equal. A line
+What stands before the first `=` says what a line is about: f (or another name), df, df/dS (or G), or any sides that are
+equal; `df = a = b` says both. A line
 without `=` is the differential if it has dS in it; before the first of those it is f, after it the derivative.
 """
 
@@ -165,7 +166,7 @@ class Worked:
         texts = [(text, step) for step, (_, sides) in zip(steps, parts, strict=True) for text in sides]
         wrt = self.wrt or _variable([text for text, _ in texts])
         f = self._expression(texts[0][0], wrt, steps[0])
-        for step, left in ((step, _FRACTION.fullmatch(step.text.partition("=")[0].strip())) for step in self.steps):
+        for step, left in ((step, _FRACTION.fullmatch(_equated(step.text)[0])) for step in self.steps):
             if left and ascii_name(left[2]) != wrt:
                 raise ValueError(f"{step.where}a derivative by `{left[2]}`; the variable that moves is `{wrt}`")
         expressions = iter(self._lines(texts, f, wrt))
@@ -250,20 +251,28 @@ def _label(text: str) -> str:
 
 def _sides(step: WorkedStep, label: str) -> tuple[About | None, tuple[str, ...]]:
     """What a line is about, by what stands before its first `=`, and the texts to be read."""
-    left, equals, right = step.text.partition("=")
-    name = left.strip()
-    if not equals:
+    name, *right = _equated(step.text)
+    if not right:
         return None, (step.text,)
     if name in (label, "f"):
-        return "f", (right,)
+        return "f", tuple(right)
     if name in (f"d{label}", f"d {label}", "df"):
-        return "df", (right,)
+        return "df", tuple(right)
     fraction = _FRACTION.fullmatch(name)
-    if name.lower() in ("g", "gradient") or (fraction and fraction[1] in (label, "f")):
-        return "derivative", (right,)
+    if name.lower() in ("g", "gradient") or name[:1] == "∇" or (fraction and fraction[1] in (label, "f")):
+        return "derivative", tuple(right)
     if re.fullmatch(rf"d\^?2\s*({label}|f)", name):
         raise ValueError(f"{step.where}second differentials are not read; `gdiff derive --hessian` has their steps")
-    return "sides", (left, right)
+    return "sides", tuple(step.text.replace("&=", "=").split("="))
+
+
+def _equated(text: str) -> list[str]:
+    r"""What a line says is equal, the first as plain as a label can be: ∂f/∂S for \frac{\partial f}{\partial S}."""
+    left, *right = text.replace("&=", "=").split("=")
+    left = re.sub(r"\\frac\s*\{(.*?)\}\s*\{(.*?)\}", r"\1/\2", left)
+    for written, plain in ((r"\partial", "∂"), (r"\mathrm{d}", "d"), (r"\nabla", "∇"), ("\\", "")):
+        left = left.replace(written, plain)
+    return [left.strip(), *right]
 
 
 def _variable(texts: Sequence[str]) -> str:
@@ -298,8 +307,9 @@ class _Reviewer:
         for step, (said, sides) in zip(steps, read, strict=True):
             about = said or self._about(sides[0], seen)
             seen = "derivative" if about in ("df", "derivative") else seen
-            holds = self._holds(about, sides)
-            message = "" if holds else self._what_is_wrong(about, sides)
+            wrong = next((e for e in sides if not self._holds(about, e, sides[0])), None)
+            holds = wrong is None
+            message = "" if wrong is None else self._what_is_wrong(about, wrong, sides[0])
             if about == "derivative" and holds:
                 result = self.probe.verify(sides[-1])
                 if not result.holds and step is steps[-1]:
@@ -314,37 +324,38 @@ class _Reviewer:
         shape = self.f.all_shapes[self.wrt]
         return "derivative" if shape != SCALAR and shape in (e.node.shape, e.node.shape[::-1]) else seen
 
-    def _holds(self, about: About, sides: Sequence[Expression]) -> bool:
-        last = sides[-1].node
+    def _holds(self, about: About, e: Expression, first: Expression) -> bool:
+        """Whether an expression is what its line is about; of two sides, whether it is the first."""
         with np.errstate(all="ignore"):
-            got = self.probe.values(last)
-        if about == "f":
-            return self.probe.agree(got, self.value)
-        if about == "df":
-            return self.probe.agree(got, self.df)
-        if about == "sides":
-            return self.probe.agree(self.probe.values(sides[0].node), got)
-        if last.shape != self.f.all_shapes[self.wrt]:
+            got = self.probe.values(e.node)
+        match about:
+            case "f":
+                return self.probe.agree(got, self.value)
+            case "df":
+                return self.probe.agree(got, self.df)
+            case "sides":
+                return e is first or self.probe.agree(self.probe.values(first.node), got)
+        if e.node.shape != self.f.all_shapes[self.wrt]:
             return False
         conventions = (None, "symmetric") if self.wrt in self.structure.symmetric else (None,)
         return any(self.probe.agree(inner(got, self.probe.steps, c), self.df) for c in conventions)
 
-    def _what_is_wrong(self, about: About, sides: Sequence[Expression]) -> str:
+    def _what_is_wrong(self, about: About, e: Expression, first: Expression) -> str:
         if about == "f":
             return "it is not the expression of the first line: the numbers differ at random points"
         if about == "sides":
-            found = self._worked_out(sides[0].node)
-            right = f"; gdiff has {to_plain(sides[0].node)} = {found}" if found else ""
+            found = self._worked_out(first.node)
+            right = f"; gdiff has {to_plain(first.node)} = {found}" if found else ""
             return f"the two sides differ at random points{right}"
         if about == "derivative":
-            want, got = self.f.all_shapes[self.wrt], sides[-1].node.shape
+            want, got = self.f.all_shapes[self.wrt], e.node.shape
             if got != want:
                 turned = "; its transpose has the right shape" if got[::-1] == want else ""
                 return f"you have {shape_text(got)}, {self.wrt} and its derivative are {shape_text(want)}{turned}"
             if set(self.structure.of.values()) - {"symmetric", "positive_definite"}:
-                return self.probe.verify(sides[-1]).reason
-            return _reasons(self._checked(sides[-1]))
-        return self._about_differential(sides[-1])
+                return self.probe.verify(e).reason
+            return _reasons(self._checked(e))
+        return self._about_differential(e)
 
     def _about_differential(self, e: Expression) -> str:
         """The diagnosis of a differential: parts that wait for it are worked out, then it is compared term by term."""

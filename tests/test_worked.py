@@ -119,6 +119,9 @@ def test_the_common_slips_are_explained(text, message):
 def test_the_expression_may_have_a_name_and_headers_colons():
     text = "Wrt: x\nL = x'*A*x\ndL = dx'*A*x + x'*A*dx\ndL/dx = (A + A')*x\r\n"
     assert read_steps(text).check().holds
+    latex = r"wrt x\nf = x'*A*x\ndf &= dx'*A*x + x'*A*dx = x'*(A + A')*dx\n\frac{\partial f}{\partial x} = (A + A')*x"
+    assert read_steps(latex.replace(r"\n", "\n")).check().holds
+    assert read_steps(latex.replace(r"\n", "\n").replace("+ x'*A*dx", "- x'*A*dx")).check().first == 1
     assert gdiff.Derivation.start("tr(X'*X)", "X").step("2*X").check().holds
 
 
