@@ -11,8 +11,8 @@ Lines are about f, its differential df, or its derivative. A text file of them i
     df/dS = S^-1 - S^-1 x x' S^-1                      # read off
 
 What stands before the first `=` says what a line is about: f (or another name), df, df/dS (or G), or any sides that are
-equal; `df = a = b` says both. A line without `=` is the differential if it has dS in it; before the first of those it is
-f, after it the derivative.
+equal; `df = a = b` says both. A line without `=` is the differential if it has dS in it, before the first of those f,
+and after it the derivative.
 """
 
 from __future__ import annotations
