@@ -94,6 +94,11 @@ class Derivation:
         return self.steps[-1].expression
 
     @property
+    def differential(self) -> Expression:
+        """The differential of the expression, in dX, every rule applied."""
+        return [step.expression for step in self.steps if step.left in ("df", "dF")][-1]
+
+    @property
     def bilinear(self) -> Expression | None:
         """The second differential d2f in dX, of a Hessian with respect to a matrix; None otherwise."""
         return next((step.expression for step in self.steps if step.left == "d2f"), None)
@@ -266,7 +271,7 @@ def derive(
 
 def derivation_of(entry: Claim, seed: int = 0) -> Derivation | None:
     """The derivation of what a catalogue entry is about, where the entry is written as text and in the language."""
-    if not entry.text or entry.kind not in ("gradient", "hessian", "jacobian") or len(entry.wrt) != 1:
+    if not entry.text or entry.kind not in ("gradient", "hessian", "jacobian", "differential") or len(entry.wrt) != 1:
         return None
     words = {a.name: STRUCTURE_OF.get(type(a.domain).__name__) for a in entry.arguments}
     if None in words.values():
