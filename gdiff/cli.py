@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         print(f"gdiff {arguments.command}: {message}", file=sys.stderr)
         status = BAD_INPUT
     except RuntimeError as error:
-        if type(error).__name__ != "DerivationError":
+        from gdiff.derivation.errors import DerivationError
+
+        if not isinstance(error, DerivationError):
             raise
         print(f"gdiff {arguments.command}: {error}", file=sys.stderr)
         status = INCONCLUSIVE

@@ -12,6 +12,7 @@ import numpy as np
 from gdiff.derivation import Expression
 from gdiff.derivation.constants import is_zero
 from gdiff.derivation.differential import Line, Reason, derivation
+from gdiff.derivation.errors import DerivationError
 from gdiff.derivation.printer import to_plain, to_typeset
 from gdiff.derivation.structure import SQUARE, Structure
 from gdiff.derivation.tree import SCALAR, Node, Symbol
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from gdiff.claim import Claim
     from gdiff.derivation.plan import Plan
     from gdiff.verdict import Verdict
-
-
-class DerivationError(RuntimeError):
-    """A line of a derivation that does not hold: a mistake in a rule of gdiff, which is not returned."""
 
 
 @dataclass(frozen=True)

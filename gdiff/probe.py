@@ -6,6 +6,7 @@ The differential of every part comes from `jax.jvp`; a line with d(...) left in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from gdiff.derivation import Expression
 from gdiff.derivation.differential import pending
 from gdiff.derivation.evaluate import function_of
-from gdiff.derivation.tree import SCALAR, Call, Node, Power, Product, Shape, Sum, Symbol
+from gdiff.derivation.tree import SCALAR, Call, Node, Shape, Symbol, children, with_children
 from gdiff.oracles import Batched, each, judging
 from gdiff.setting import Setting
 from gdiff.tolerance import question
@@ -107,8 +108,12 @@ class Probe:
         if got.shape != wanted.shape or not np.all(np.isfinite(got)):
             return False
         size = max(np.max(np.abs(wanted), initial=0.0), np.max(np.abs(got), initial=0.0))
-        floor = _TINY * np.max(np.abs(self.values(self.f.node)), initial=0.0)
-        return bool(np.all(np.abs(got - wanted) <= question() * size + floor))
+        return bool(np.all(np.abs(got - wanted) <= question() * size + self._floor))
+
+    @cached_property
+    def _floor(self) -> float:
+        """What is no more than rounding, for a differential that is 0."""
+        return _TINY * float(np.max(np.abs(self.values(self.f.node)), initial=0.0))
 
 
 def inner(g: np.ndarray, steps: Sequence[np.ndarray], convention: str | None) -> np.ndarray:
@@ -129,13 +134,4 @@ def _replaced(node: Node, marks: Mapping[Call, Symbol]) -> Node:
     """The tree with parts put in for others."""
     if isinstance(node, Call) and node in marks:
         return marks[node]
-    match node:
-        case Sum(terms):
-            return Sum(tuple(_replaced(term, marks) for term in terms), shape=node.shape)
-        case Product(factors):
-            return Product(tuple(_replaced(factor, marks) for factor in factors), shape=node.shape)
-        case Power(base, exponent):
-            return Power(_replaced(base, marks), _replaced(exponent, marks), shape=node.shape)
-        case Call(name, arguments):
-            return Call(name, tuple(_replaced(argument, marks) for argument in arguments), shape=node.shape)
-    return node
+    return with_children(node, [_replaced(child, marks) for child in children(node)])

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gdiff.check import Checked, check, parse_shapes
-from gdiff.derivation import Expression, ReadError, parse_together
+from gdiff.derivation import Expression, ReadError, from_sympy, parse_together
 from gdiff.derivation.differential import Differentiation, pending
 from gdiff.derivation.printer import shape_text, to_plain
 from gdiff.derivation.structure import Structure
 from gdiff.derivation.tree import SCALAR, Node, symbols
 from gdiff.derivation.vocabulary import ascii_name, differential_of
-from gdiff.given import Shapes, read_expression
+from gdiff.given import Shapes, name_of, read_expression, structure_of
 from gdiff.probe import Probe, inner
 from gdiff.setting import Setting
 
@@ -145,10 +145,8 @@ class Worked:
         shapes: Shapes | None = None,
     ) -> Worked:
         """Begin with what is differentiated; `wrt` is by default the name whose differential the lines have."""
-        words = {
-            ascii_name(str(k)): str(v).strip().replace(" ", "_").replace("-", "_") for k, v in (assume or {}).items()
-        }
-        return cls(text, None if wrt is None else ascii_name(str(wrt)), Structure(words), shapes or {})
+        written = text if isinstance(text, str) else from_sympy(text).text
+        return cls(written, None if wrt is None else name_of(wrt), structure_of(assume), shapes or {})
 
     def step(self, text: str, by: str = "") -> Worked:
         """Add a line, and why it follows."""

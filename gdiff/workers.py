@@ -45,6 +45,16 @@ def load(path: str | None = None) -> Catalogue:
     return Catalogue(chapters)
 
 
+def _processes(identities: int) -> int:
+    """How many processes so many identities are worth: one for each of a few cores."""
+    return min(os.cpu_count() or 1, _MOST) if identities >= _ENOUGH else 1
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each process is one for a core
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+
+
 def _judge(
     path: str | None, names: Sequence[str], seed: int, data: Dataset | None, dtype: Any
 ) -> list[tuple[str, Any, float]]:
@@ -62,11 +72,10 @@ def _derive(path: str | None, names: Sequence[str], seed: int) -> list[tuple[str
 def derive_in_processes(entries: Sequence[Claim], path: str | None, seed: int = 0) -> dict[str, str]:
     """The derivations of the entries that are within the language, as HTML tables by name."""
     names = [entry.name for entry in entries if entry.text]
-    processes = min(os.cpu_count() or 1, _MOST)
-    if processes < 2 or len(names) < _ENOUGH:
+    processes = _processes(len(names))
+    if processes < 2:
         return dict(_derive(path, names, seed))
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each process is one for a core
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with _pool(processes) as pool:
         parts = [pool.submit(_derive, path, names[i::processes], seed) for i in range(processes)]
         return dict(pair for part in parts for pair in part.result())
 
@@ -78,16 +87,15 @@ def assess_in_processes(
 
     One process for each of a few cores; a handful of entries is judged in this one.
     """
-    processes = min(os.cpu_count() or 1, _MOST)
-    if processes < 2 or len(entries) < _ENOUGH:
+    processes = _processes(len(entries))
+    if processes < 2:
         yield from assess(entries, seed, data=data, dtype=dtype)
         return
     groups: dict[Any, list[str]] = {}
     for entry in entries:
         groups.setdefault(subject(entry), []).append(entry.name)
     by_name = {entry.name: entry for entry in entries}
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each process is one for a core
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with _pool(processes) as pool:
         running = [pool.submit(_judge, path, names, seed, data, dtype) for names in groups.values()]
         try:
             for future in as_completed(running):

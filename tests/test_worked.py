@@ -1,6 +1,7 @@
 """A derivation of one's own: every mistake is found at the line where it is made, and named."""
 
 import pytest
+import sympy as sp
 
 import gdiff
 from gdiff.worked import read_steps
@@ -50,6 +51,12 @@ def test_a_mistake_is_found_at_its_line(line, old, new, message):
     assert review.exit_status == 1
     assert message in review.lines[line].message
     assert f"Line {line} is the first that does not follow" in review.text
+
+
+def test_an_expression_of_sympy_and_a_word_with_a_blank_begin_one_too():
+    S = sp.MatrixSymbol("S", 3, 3)
+    worked = gdiff.Derivation.start(sp.log(sp.Determinant(S)), S, assume={S: "positive definite"})
+    assert worked.step("tr(inv(S)*dS)").step("inv(S)").check().holds
 
 
 def test_in_python_step_by_step():

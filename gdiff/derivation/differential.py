@@ -240,11 +240,12 @@ class _Derivation:
 
     def _gradient(self, differential: Node) -> Iterator[Line]:
         g = gradient(differential, self.step, self.a)
-        collected = self.inner(self.shown(g))
+        shown = self.shown(g)
+        collected = self.inner(shown)
         if self.shape != SCALAR and presented(differential) != collected:
             reason = _CYCLIC if self.shape[1] != 1 else _COLLECT
             yield Line("df", collected, (self.said(reason),))
-        yield Line("gradient", self.shown(g), (self.said(_READ_OFF),))
+        yield Line("gradient", shown, (self.said(_READ_OFF),))
         yield from self._in_structure(g)
 
     def inner(self, g: Node) -> Node:

@@ -32,6 +32,10 @@ class Unsupported(ValueError):
     """A derivative that the notation has no words for; the message names the operation."""
 
 
+class DerivationError(RuntimeError):
+    """A line of a derivation that does not hold: a mistake in a rule of gdiff, which is not returned."""
+
+
 def _line(text: str, position: int) -> tuple[str, int]:
     """Cut out the line around a position, shortened, with the column of the position in it."""
     start = text.rfind("\n", 0, position) + 1

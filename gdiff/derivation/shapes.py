@@ -29,10 +29,12 @@ from gdiff.derivation.tree import (
     Size,
     Sum,
     Symbol,
+    children,
     inverse,
     number,
     product,
     symbols,
+    with_children,
 )
 from gdiff.derivation.vocabulary import SIZED, differential_of
 
@@ -426,18 +428,12 @@ class _Attempt:
         """Put the sizes that were found into the tree."""
         shape = self._final(node.shape, names)
         match node:
-            case Sum(terms):
-                node = replace(node, terms=tuple(self._finish(term, names) for term in terms))
-            case Product(factors):
-                node = replace(node, factors=tuple(self._finish(factor, names) for factor in factors))
-            case Power(base, exponent):
-                node = replace(node, base=self._finish(base, names), exponent=self._finish(exponent, names))
             case Call("zeros", ()) if shape[1] != 1:
                 node = replace(node, arguments=tuple(Extent(s) for s in shape if isinstance(s, int | str)))
             case Call("ones", ()) if shape != SCALAR and isinstance(shape[0], int | str):
                 node = replace(node, arguments=(Extent(shape[0]),))
-            case Call(_, arguments):
-                node = replace(node, arguments=tuple(self._finish(argument, names) for argument in arguments))
+            case _:
+                node = with_children(node, [self._finish(child, names) for child in children(node)])
         return _shaped(node, shape)
 
 

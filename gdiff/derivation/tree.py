@@ -211,6 +211,20 @@ def children(node: Node) -> tuple[Node, ...]:
     return ()
 
 
+def with_children(node: AnyNode, operands: Sequence[Node]) -> AnyNode:
+    """Put other operands in the place of those that `children` lists."""
+    match node:
+        case Sum():
+            return replace(node, terms=tuple(operands))
+        case Product():
+            return replace(node, factors=tuple(operands))
+        case Power():
+            return replace(node, base=operands[0], exponent=operands[1])
+        case Call():
+            return replace(node, arguments=tuple(operands))
+    return node
+
+
 def walk(node: Node) -> Iterator[Node]:
     """Go through the tree in the order of the text, without recursion."""
     stack = [node]
