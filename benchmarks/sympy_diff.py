@@ -36,7 +36,7 @@ from benchmarks.derivations import (
 )
 from gdiff.derivation import Expression, from_sympy, parse_together
 from gdiff.derivation.evaluate import size_of
-from gdiff.derivation.symbolic import Commutation, Duplication, LowerTriangle, PseudoInverse, Vec, Vech
+from gdiff.derivation.matrix_expressions import Commutation, Duplication, LowerTriangle, PseudoInverse, Vec, Vech
 from gdiff.display import Table
 
 SECONDS = 10

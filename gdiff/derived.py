@@ -11,8 +11,9 @@ import numpy as np
 
 from gdiff.derivation import Expression
 from gdiff.derivation.constants import is_zero
-from gdiff.derivation.differential import Line, Reason, derivation
+from gdiff.derivation.differential import Reason
 from gdiff.derivation.errors import DerivationError
+from gdiff.derivation.lines import Line, derivation
 from gdiff.derivation.printer import to_plain, to_typeset
 from gdiff.derivation.structure import SQUARE, Structure
 from gdiff.derivation.tree import SCALAR, Node, Symbol

@@ -264,19 +264,19 @@ def test_a_mistake_in_a_rule_is_never_returned(name, factor, monkeypatch):
 
 
 def test_a_mistake_in_the_reading_off_is_never_returned(monkeypatch):
-    from gdiff.derivation import differential
+    from gdiff.derivation import lines
 
-    right = differential.gradient
-    monkeypatch.setattr(differential, "gradient", lambda df, step, a: a.t(right(df, step, a)))
+    right = lines.gradient
+    monkeypatch.setattr(lines, "gradient", lambda df, step, a: a.t(right(df, step, a)))
     with pytest.raises(DerivationError, match="does not follow"):
         derive("log(det(X)) + tr(A*X)", "X")
 
 
 def test_a_mistake_in_the_correction_is_never_returned(monkeypatch):
-    from gdiff.derivation import differential
+    from gdiff.derivation import lines
 
-    right = differential.symmetric_correction
-    monkeypatch.setattr(differential, "symmetric_correction", lambda g, a: a.times(2, right(g, a)))
+    right = lines.symmetric_correction
+    monkeypatch.setattr(lines, "symmetric_correction", lambda g, a: a.times(2, right(g, a)))
     with pytest.raises(DerivationError, match="does not follow"):
         derive(GAUSSIAN, "S", assume=POSITIVE, convention="symmetric")
 

@@ -1,4 +1,4 @@
-"""Trees to SymPy matrix expressions and back. The only file of the reader that imports SymPy: load it when needed.
+"""Trees to SymPy matrix expressions and back. It imports SymPy: load it when needed.
 
 SymPy refuses to add a scalar and a 1 x 1 matrix, so that a product such as x'*inv(S)*x becomes its trace; on the way
 back the trace is dropped again.
@@ -16,6 +16,14 @@ from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.diagonal import DiagMatrix, DiagonalMatrix, DiagonalOf
 from sympy.matrices.expressions.hadamard import HadamardPower
 
+from gdiff.derivation.matrix_expressions import (
+    Commutation,
+    Duplication,
+    LowerTriangle,
+    PseudoInverse,
+    Vec,
+    Vech,
+)
 from gdiff.derivation.tree import (
     SCALAR,
     Call,
@@ -37,88 +45,6 @@ from gdiff.derivation.tree import (
 )
 
 _MAX_BITS = 10_000  # of a power of two numbers, which SymPy works out
-
-
-class Vec(MatrixExpr):
-    """The columns of a matrix, one below the other."""
-
-    def __new__(cls, argument: Any) -> Vec:
-        """Make it, unevaluated."""
-        return sp.Basic.__new__(cls, argument)
-
-    @property
-    def shape(self) -> tuple[Any, Any]:
-        """One column of all entries."""
-        rows, columns = self.args[0].shape
-        return rows * columns, sp.S.One
-
-
-class Vech(MatrixExpr):
-    """The columns of the lower triangle of a matrix, one below the other."""
-
-    def __new__(cls, argument: Any) -> Vech:
-        """Make it, unevaluated."""
-        return sp.Basic.__new__(cls, argument)
-
-    @property
-    def shape(self) -> tuple[Any, Any]:
-        """One column of the entries on and below the diagonal."""
-        rows = self.args[0].shape[0]
-        return rows * (rows + 1) / 2, sp.S.One
-
-
-class PseudoInverse(MatrixExpr):
-    """The Moore-Penrose inverse of a matrix."""
-
-    def __new__(cls, argument: Any) -> PseudoInverse:
-        """Make it, unevaluated."""
-        return sp.Basic.__new__(cls, argument)
-
-    @property
-    def shape(self) -> tuple[Any, Any]:
-        """That of the transpose."""
-        rows, columns = self.args[0].shape
-        return columns, rows
-
-
-class LowerTriangle(MatrixExpr):
-    """A matrix with zeros above its diagonal."""
-
-    def __new__(cls, argument: Any) -> LowerTriangle:
-        """Make it, unevaluated."""
-        return sp.Basic.__new__(cls, argument)
-
-    @property
-    def shape(self) -> tuple[Any, Any]:
-        """That of the argument."""
-        return self.args[0].shape
-
-
-class Commutation(MatrixExpr):
-    """K_mn, with K vec(A) = vec(A') for an m x n matrix A."""
-
-    def __new__(cls, rows: Any, columns: Any) -> Commutation:
-        """Make it from the sizes of A."""
-        return sp.Basic.__new__(cls, sp.sympify(rows), sp.sympify(columns))
-
-    @property
-    def shape(self) -> tuple[Any, Any]:
-        """Square, with a row for every entry of A."""
-        return self.args[0] * self.args[1], self.args[0] * self.args[1]
-
-
-class Duplication(MatrixExpr):
-    """D_d, with D vech(S) = vec(S) for a symmetric d x d matrix S."""
-
-    def __new__(cls, d: Any) -> Duplication:
-        """Make it from the size of S."""
-        return sp.Basic.__new__(cls, sp.sympify(d))
-
-    @property
-    def shape(self) -> tuple[Any, Any]:
-        """A row for every entry of S, a column for every one on and below the diagonal."""
-        d = self.args[0]
-        return d * d, d * (d + 1) / 2
 
 
 # --- to SymPy -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 
-from gdiff.derivation.differential import plain_gradient
+from gdiff.derivation.lines import plain_gradient
 from gdiff.derivation.reader import Expression
 from gdiff.derivation.structure import Structure
 from gdiff.derivation.tidy import presented

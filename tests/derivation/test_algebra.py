@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from gdiff.derivation import parse
 from gdiff.derivation.algebra import Algebra
 from gdiff.derivation.constants import written_out
-from gdiff.derivation.differential import plain_gradient
 from gdiff.derivation.errors import Unsupported
 from gdiff.derivation.evaluate import function_of
+from gdiff.derivation.lines import plain_gradient
 from gdiff.derivation.printer import to_plain, to_text
 from gdiff.derivation.structure import Structure
 from gdiff.derivation.tidy import operations, presented, tidiest
