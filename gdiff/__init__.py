@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from gdiff.derivation import parse as parse
     from gdiff.derived import Derivation as Derivation
     from gdiff.derived import derive as derive
+    from gdiff.laplace_approximation import LaplaceApproximation as LaplaceApproximation
+    from gdiff.laplace_approximation import laplace as laplace
     from gdiff.lookup import catalogue as catalogue
     from gdiff.statistics import SufficientStatistics as SufficientStatistics
-    from gdiff.validity import Status as Status
+    from gdiff.status import Status as Status
     from gdiff.verify import verify_differential as verify_differential
     from gdiff.verify import verify_gradient as verify_gradient
     from gdiff.verify import verify_hessian as verify_hessian
@@ -30,9 +32,11 @@ _NAMES = {
     "parse": "derivation",
     "Derivation": "derived",
     "derive": "derived",
+    "LaplaceApproximation": "laplace_approximation",
+    "laplace": "laplace_approximation",
     "catalogue": "lookup",
     "SufficientStatistics": "statistics",
-    "Status": "validity",
+    "Status": "status",
     "verify_differential": "verify",
     "verify_gradient": "verify",
     "verify_hessian": "verify",

@@ -1,4 +1,4 @@
-"""What makes a covariance, a factor or a sample valid, and the status that says why not.
+"""What makes a covariance, a factor or a sample valid, with the status that says why not.
 
 Shapes and dtypes are static, so a mistake in them raises. Values are dynamic: an invalid one gives NaN in the value and
 in every entry of every derivative, under any transformation, and a ValueError when nothing is traced. A bad item in a
@@ -12,7 +12,6 @@ batch leaves the others right. `guard` has the mechanism; the rules:
 - a factor: zero above its diagonal and positive on it, which is all that L L' needs.
 """
 
-import enum
 import math
 import warnings
 from functools import partial
@@ -26,48 +25,8 @@ from jaxtyping import Array
 
 from gdiff import kernels, linalg
 from gdiff.arrays import ArrayLike
+from gdiff.status import Status
 from gdiff.symmetric.coordinates import symmetrize
-
-
-class Status(enum.IntEnum):
-    """Why an answer is NaN; `OK` when it is not. Under jit it travels as an int32 array."""
-
-    OK = 0
-    NOT_FINITE = 1
-    NOT_SYMMETRIC = 2
-    NOT_POSITIVE_DEFINITE = 3
-    NOT_LOWER_TRIANGULAR = 4
-    DIAGONAL_NOT_POSITIVE = 5
-    SINGULAR = 6
-
-    def explain(self) -> str:
-        """What is wrong, and what to do."""
-        return _EXPLANATIONS[self]
-
-
-_EXPLANATIONS = {
-    Status.OK: "valid.",
-    Status.NOT_FINITE: "an argument has entries that are NaN or infinite: drop or impute them.",
-    Status.NOT_SYMMETRIC: (
-        "the matrix is not symmetric. Moving one entry alone leaves the symmetric matrices, where the density is not "
-        "defined: move S_ij and S_ji together (that derivative is B = 2A - A∘I, gdiff.symmetric.grad); if the "
-        "asymmetry is rounding, pass gdiff.symmetric.symmetrize(S)."
-    ),
-    Status.NOT_POSITIVE_DEFINITE: (
-        "the matrix is not positive definite to the precision of its dtype: its Cholesky factorisation fails, or a "
-        "variable is a linear combination of the others (variance inflation factor above 1/(16 u)). Drop collinear "
-        "variables, use more observations than dimensions, or use float64."
-    ),
-    Status.NOT_LOWER_TRIANGULAR: (
-        "the factor has entries above its diagonal: pass the lower L with S = L L' (for an upper one, its transpose; "
-        "for the covariance itself, cov=)."
-    ),
-    Status.DIAGONAL_NOT_POSITIVE: (
-        "the factor's diagonal has entries that are not positive: flip the signs of those columns; L L' stays as it is."
-    ),
-    Status.SINGULAR: "the matrix is singular to the precision of its dtype, so it has no inverse.",
-}
-
 
 # Static: dtypes and shapes.
 

@@ -21,14 +21,15 @@ PACKAGE = Path(gdiff.__file__).parent
 
 # From the ground up: a file imports only from floors below its own.
 FLOORS = (
-    {"arrays", "display", "primitives"},
+    {"arrays", "display", "primitives", "status"},
     {"symmetric", "program", "kernels"},
     {"linalg", "tolerance", "layouts"},
     {"validity", "printed"},
     {"statistics", "domains", "blocks", "parameterizations", "derivation"},
-    {"inputs", "claim", "oracles"},
+    {"inputs", "claim", "oracles", "parameters", "mode", "importance"},
     {"closed_form", "arguments", "dataset", "diagnosis", "frames", "written", "setting", "given"},
     {"density_rules", "truth", "verdict"},
+    {"missing"},
     {"multivariate_normal"},
     {"claimed", "laplace_approximation", "structured"},
     {"comparison"},
