@@ -10,49 +10,50 @@ if TYPE_CHECKING:
     from gdiff import closed_form as closed_form
     from gdiff import domains as domains
     from gdiff import multivariate_normal as multivariate_normal
+    from gdiff import parameterizations as parameterizations
     from gdiff import symmetric as symmetric
     from gdiff import testing as testing
     from gdiff.assessment import verify_identity as verify_identity
     from gdiff.derivation import parse as parse
     from gdiff.derived import Derivation as Derivation
     from gdiff.derived import derive as derive
-    from gdiff.laplace_approximation import LaplaceApproximation as LaplaceApproximation
+    from gdiff.estimation import maximum_likelihood as maximum_likelihood
+    from gdiff.information import Information as Information
     from gdiff.laplace_approximation import laplace as laplace
     from gdiff.lookup import catalogue as catalogue
     from gdiff.statistics import SufficientStatistics as SufficientStatistics
     from gdiff.status import Status as Status
+    from gdiff.structured import StructuredGaussian as StructuredGaussian
     from gdiff.verify import verify_differential as verify_differential
     from gdiff.verify import verify_gradient as verify_gradient
     from gdiff.verify import verify_hessian as verify_hessian
     from gdiff.verify import verify_jacobian as verify_jacobian
     from gdiff.written import identity as identity
 
-_MODULES = ("closed_form", "domains", "multivariate_normal", "symmetric", "testing")
-_NAMES = {
-    "parse": "derivation",
-    "Derivation": "derived",
-    "derive": "derived",
-    "LaplaceApproximation": "laplace_approximation",
-    "laplace": "laplace_approximation",
-    "catalogue": "lookup",
-    "SufficientStatistics": "statistics",
-    "Status": "status",
-    "verify_differential": "verify",
-    "verify_gradient": "verify",
-    "verify_hessian": "verify",
-    "verify_jacobian": "verify",
-    "verify_identity": "assessment",
-    "identity": "written",
+_MODULES = ("closed_form", "domains", "multivariate_normal", "parameterizations", "symmetric", "testing")
+_FROM = {  # module: its public names
+    "assessment": ("verify_identity",),
+    "derivation": ("parse",),
+    "derived": ("Derivation", "derive"),
+    "estimation": ("maximum_likelihood",),
+    "information": ("Information",),
+    "laplace_approximation": ("laplace",),
+    "lookup": ("catalogue",),
+    "statistics": ("SufficientStatistics",),
+    "status": ("Status",),
+    "structured": ("StructuredGaussian",),
+    "verify": ("verify_differential", "verify_gradient", "verify_hessian", "verify_jacobian"),
+    "written": ("identity",),
 }
+_NAMES = {name: module for module, names in _FROM.items() for name in names}
 __all__ = [*_MODULES, *_NAMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"gdiff.{name}")
-    if name in _NAMES:
-        return getattr(import_module(f"gdiff.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'gdiff' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'gdiff' has no attribute {name!r}")
+    module = import_module(f"gdiff.{_NAMES.get(name, name)}")
+    return getattr(module, name) if name in _NAMES else module
 
 
 def __dir__() -> list[str]:

@@ -21,7 +21,7 @@ from jaxtyping import Array
 
 from gdiff import importance, linalg, mode
 from gdiff.display import Table, number
-from gdiff.parameters import names_of, ravel, spread
+from gdiff.parameters import direction, names_of, ravel, spread
 from gdiff.status import Status
 from gdiff.validity import is_traced
 
@@ -248,17 +248,6 @@ class LaplaceApproximation:
 
 def _stand_in(precision: Array, ok: Array) -> Array:
     return jnp.where(ok, precision, jnp.eye(len(precision), dtype=precision.dtype))
-
-
-def direction(vector: np.ndarray, names: Sequence[str], most: int = 4) -> str:
-    """A unit vector as a combination of the parameters that it moves most.
-
-    >>> direction(np.array([0.6, -0.8, 1e-9]), ("a", "b", "c"))
-    '-0.8 b + 0.6 a'
-    """
-    order = [i for i in np.argsort(-np.abs(vector)) if abs(vector[i]) >= 0.05][:most]
-    terms = [f"{'-' if vector[i] < 0 else '+'} {number(abs(vector[i]), 2)} {names[i]}" for i in order]
-    return " ".join(terms).removeprefix("+ ").replace("- ", "-", int(vector[order[0]] < 0))
 
 
 def laplace(

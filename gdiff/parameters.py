@@ -1,14 +1,16 @@
 """Any pytree of numbers as one vector, whose entries have names: their paths in the tree."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
+from gdiff.display import number
 from gdiff.validity import as_floats
 
 _ROOT = "theta"  # a tree that is one array has no path
@@ -59,3 +61,30 @@ def spread(tree: Any, like: Any, what: str) -> Array:
         shapes = jax.tree.map(jnp.shape, like)
         raise ValueError(f"{what}: got {tree}, wanted numbers or arrays for the parameters {shapes}.") from error
     return ravel(full, what)[0]
+
+
+def places(names: Sequence[str], wanted: str, what: str) -> list[int]:
+    """Where a parameter stands in the vector: the entry of that name, or all entries below that path.
+
+    Raises ValueError for a name that there is not.
+
+    >>> places(("kernel.scale", "slopes[0]", "slopes[1]"), "slopes", "fixed")
+    [1, 2]
+    """
+    below = (f"{wanted}[", f"{wanted}.")
+    found = [i for i, name in enumerate(names) if name == wanted or name.startswith(below)]
+    if not found:
+        raise ValueError(f"{what}: got {wanted!r}, wanted one of the parameters {', '.join(names)}.")
+    return found
+
+
+def direction(vector: np.ndarray, names: Sequence[str], most: int = 4) -> str:
+    """A unit vector, or its opposite, as a combination of the parameters that it moves most.
+
+    >>> direction(np.array([0.6, -0.8, 1e-9]), ("a", "b", "c"))
+    '0.8 b - 0.6 a'
+    """
+    vector = vector * np.sign(vector[np.argmax(np.abs(vector))])
+    order = [i for i in np.argsort(-np.abs(vector)) if abs(vector[i]) >= 0.05][:most]
+    terms = [f"{'-' if vector[i] < 0 else '+'} {number(abs(vector[i]), 2)} {names[i]}" for i in order]
+    return " ".join(terms).removeprefix("+ ")

@@ -1,0 +1,275 @@
+"""Gaussian models theta -> (mean, cov): likelihood, score, information, and maximum likelihood by Fisher scoring.
+
+    x_1 .. x_n ~ N(m(theta), S(theta)),    u_i = L^-1 dm/dtheta_i,    W_i = L^-1 dS/dtheta_i L^-T,    S = L L'
+
+Whitened so, everything is an inner product: with z = L^-1 (x - m) of an observation,
+
+    score        s_i  = u_i' z + 1/2 (z' W_i z - tr W_i)
+    information  F_ij = n (u_i' u_j + 1/2 tr(W_i W_j))
+
+Sources: Magnus and Neudecker, Matrix Differential Calculus, 3rd edition, 15.4; Mardia and Marshall (1984), Biometrika
+71, 135; Tegmark, Taylor and Heavens (1997), ApJ 480, 22, eq. 15.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gdiff import linalg, multivariate_normal
+from gdiff.arrays import ArrayLike
+from gdiff.display import running
+from gdiff.information import Information, prior_precision
+from gdiff.inputs import summarise
+from gdiff.parameters import names_of, places, ravel
+from gdiff.scoring import Fit, climb, judged
+from gdiff.statistics import SufficientStatistics
+from gdiff.symmetric.coordinates import symmetrize
+from gdiff.validity import (
+    as_floats,
+    check_square,
+    definite_factor,
+    finite_status,
+    guard,
+    is_traced,
+    raise_if_invalid,
+    worst,
+)
+
+Data = ArrayLike | SufficientStatistics
+Prior = Mapping[str, tuple[float, float]] | tuple[Any, ArrayLike]
+
+
+class Whitened(NamedTuple):
+    """u_i and W_i for each of p parameters, at a theta, with what they were whitened by."""
+
+    mean: Array  # (d,)
+    lower: Array  # (d, d)
+    u: Array  # (p, d)
+    w: Array  # (p, d, d)
+
+    def information(self) -> Array:
+        """F of one observation, (p, p)."""
+        flat = self.w.reshape(len(self.w), -1)
+        return linalg.matmul(self.u, self.u.T) + linalg.matmul(flat, flat.T) / 2
+
+    def score(self, data: Array | SufficientStatistics) -> Array:
+        """The score (p,) of a sample: sum_k u_i' z_k + 1/2 tr(W_i (sum_k z_k z_k' - n I))."""
+        if isinstance(data, SufficientStatistics):
+            n, z = data.count, linalg.whiten(self.lower, data.mean - self.mean)
+            half = linalg.solve_lower(self.lower, data.scatter)
+            total, square = n * z, linalg.solve_lower(self.lower, half.T) + n * linalg.outer(z, z)
+        else:
+            z = linalg.whiten(self.lower, data - self.mean)
+            n, total, square = jnp.asarray(len(z)), jnp.sum(z, axis=0), linalg.matmul(z.T, z)
+        excess = square - n * jnp.eye(len(square), dtype=square.dtype)
+        return linalg.matvec(self.u, total) + linalg.einsum("pij,ij->p", self.w, excess) / 2
+
+    def contributions(self, rows: Array) -> Array:
+        """The score of each observation, (n, p)."""
+        z = linalg.whiten(self.lower, rows - self.mean)
+        quadratic = linalg.einsum("ni,pij,nj->np", z, self.w, z)
+        return linalg.matmul(z, self.u.T) + (quadratic - jnp.trace(self.w, axis1=1, axis2=2)) / 2
+
+
+@dataclass(frozen=True)
+class StructuredGaussian:
+    """x ~ N(mean, cov) with (mean, cov) = moments(theta), theta any pytree of real numbers.
+
+    `moments` returns a mean (d,), or a number for all d, and a covariance (d, d), symmetric and positive definite; it
+    is differentiated by JAX. Parameters are named by their paths in theta, in the order of `names`. Methods work under
+    jit, vmap and grad; an invalid covariance raises ValueError, and gives NaN where it is traced.
+
+    >>> model = StructuredGaussian(lambda t: (t["level"], t["variance"] * jnp.eye(2)))
+    >>> model.fisher_information({"level": 0.0, "variance": 4.0}, count=10).tolist()
+    [[5.0, 0.0], [0.0, 0.625]]
+    """
+
+    moments: Callable[[Any], tuple[ArrayLike, ArrayLike]]
+
+    def names(self, theta: Any) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return names_of(theta)
+
+    def mean_and_cov(self, theta: Any) -> tuple[Array, Array]:
+        """(mean (d,), cov (d, d)) at theta. Raises TypeError and ValueError where `moments` returns something else."""
+        returned = self.moments(theta)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise TypeError(f"moments: returned {type(returned).__name__}, wanted a pair (mean, cov).")
+        mean, cov = as_floats(mean=returned[0], cov=returned[1])
+        check_square("cov of moments", cov.shape)
+        if mean.shape not in ((), cov.shape[:1]):
+            raise ValueError(f"mean of moments: got shape {mean.shape}, wanted {cov.shape[:1]} or () to match cov.")
+        return jnp.broadcast_to(mean, cov.shape[:1]), cov
+
+    def log_likelihood(self, theta: Any, data: Data) -> Array:
+        """sum_k log N(x_k | m, S); data (n, d), (d,) or `SufficientStatistics`."""
+        mean, cov = self.mean_and_cov(theta)
+        return multivariate_normal.log_likelihood(_sample(data), mean, cov)
+
+    def score(self, theta: Any, data: Data) -> Any:
+        """The gradient of the log-likelihood in theta, a tree like theta: dm' P r and 1/2 tr(P dS P (T - n S))."""
+        theta, sample = jax.tree.map(_as_float, theta), _sample(data)
+        self._raise_if_invalid(theta)
+        return jax.grad(self.log_likelihood)(theta, sample)
+
+    def fisher_information(self, theta: Any, count: ArrayLike = 1) -> Array:
+        """F_ij = n (dm_i' P dm_j + 1/2 tr(P dS_i P dS_j)), (p, p), of n = `count` observations: -E[Hessian]."""
+        vector, unravel = ravel(theta, "theta")
+        self._raise_if_invalid(theta)
+        whitened, status = self._whiten(vector, unravel)
+        information = jnp.asarray(count, vector.dtype) * symmetrize(whitened.information())
+        return guard(information, status, (vector, 1))
+
+    def observed_information(self, theta: Any, data: Data) -> Array:
+        """Minus the Hessian of the log-likelihood in theta, (p, p): as the data have it, where F is as expected."""
+        vector, unravel = ravel(theta, "theta")
+        self._raise_if_invalid(theta)
+        sample = _summary(data)
+        return -symmetrize(jax.hessian(lambda v: self.log_likelihood(unravel(v), sample))(vector))
+
+    def score_contributions(self, theta: Any, rows: ArrayLike) -> Array:
+        """The score of each observation, (n, p), from rows (n, d)."""
+        if isinstance(rows, SufficientStatistics):
+            raise TypeError("rows: got SufficientStatistics, wanted the observations (n, d); statistics have no rows.")
+        vector, unravel = ravel(theta, "theta")
+        self._raise_if_invalid(theta)
+        whitened, status = self._whiten(vector, unravel)
+        sample = jnp.atleast_2d(_sample(rows))
+        each = guard(whitened.contributions(sample), status, (vector, 1))
+        return jnp.asarray(each)
+
+    def sandwich(self, theta: Any, rows: ArrayLike) -> Array:
+        """J^-1 (sum_k s_k s_k') J^-1, (p, p), J the observed information: the covariance of the maximum likelihood
+        estimate even where the model is wrong (Huber 1967; White 1982, Econometrica 50, 1).
+        """
+        s = self.score_contributions(theta, rows)
+        information = self.observed_information(theta, rows)
+        half = linalg.solve_symmetric(information, s.T)
+        return linalg.matmul(half, half.T)
+
+    def forecast(self, theta: Any, count: ArrayLike = 1, fixed: Sequence[str] = ()) -> Information:
+        """The Fisher information with its names: expected errors of an experiment with n = `count` observations."""
+        vector, _ = ravel(theta, "theta")
+        return Information(self.names(theta), vector, self.fisher_information(theta, count)).fixing(*fixed)
+
+    def fit(
+        self,
+        data: Data,
+        init: Any,
+        *,
+        prior: Prior | None = None,
+        fixed: Sequence[str] = (),
+        max_steps: int = 100,
+        rtol: float = 1e-8,
+    ) -> "Fit":
+        """Maximum likelihood by Fisher scoring, theta + t F^-1 score, t halved until the likelihood rises.
+
+        `prior`, whose precision adds to F (the mode of the posterior is found), is independent normals by name,
+        {"slope": (mean, sd)}, or a pair (mean, precision): a tree like theta, and a matrix (p, p). `fixed` are names of
+        parameters that keep their value in `init`. The fit has converged where the step is below `rtol` standard
+        errors. On a terminal its progress is shown. Works under jit and vmap, where the status is an array.
+
+        Raises ValueError for an invalid covariance at `init`, and for names that there are not. A maximum that is none
+        raises nothing: `print` the fit, or read its status.
+        """
+        vector, unravel = ravel(init, "init")
+        self._raise_if_invalid(init)
+        names = self.names(init)
+        if max_steps < 1:
+            raise ValueError(f"max_steps: got {max_steps}, wanted at least 1.")
+        gone = {i for name in fixed for i in places(names, name, "fixed")}
+        free = np.array([i for i in range(len(names)) if i not in gone], dtype=int)
+        if not len(free):
+            raise ValueError("fixed: got all of the parameters, wanted at least one to estimate.")
+        center, precision = _read_prior(prior, names, vector)
+        sample = _sample(data)
+
+        def maximise(vector: Array, sample: Any, tell: Callable | None) -> Fit:
+            summary = _summary(sample)
+            count = summary.count if isinstance(summary, SufficientStatistics) else len(summary)
+
+            def value(v: Array) -> Array:
+                resid = v - center
+                prior = jnp.sum(resid * linalg.matvec(precision, resid)) / 2
+                return self.log_likelihood(unravel(v), summary) - prior
+
+            def local(v: Array) -> tuple[Array, Array]:
+                whitened, _ = self._whiten(v, unravel)
+                score = whitened.score(summary) - linalg.matvec(precision, v - center)
+                return score, count * symmetrize(whitened.information()) + precision
+
+            found = climb(value, local, vector, free, max_steps, rtol, tell)
+            rows = not isinstance(sample, SufficientStatistics) and sample.ndim == 2
+            each = self.score_contributions(unravel(found.vector), sample)[:, free] if rows else None
+            return Fit(
+                theta=unravel(found.vector),
+                log_likelihood=self.log_likelihood(unravel(found.vector), summary),
+                **judged(value, found, free, names, rtol),
+                meat=None if each is None else linalg.matmul(each.T, each),
+            )
+
+        if is_traced(vector, sample):
+            return maximise(vector, sample, None)
+        with running("fitting") as tell:
+            fit = jax.block_until_ready(jax.jit(partial(maximise, tell=tell))(vector, sample))
+            jax.effects_barrier()
+        return fit
+
+    def _whiten(self, vector: Array, unravel: Callable) -> tuple[Whitened, Array]:
+        def moments(v: Array) -> tuple[Array, Array]:
+            return self.mean_and_cov(unravel(v))
+
+        mean, cov = moments(vector)
+        factor = definite_factor(cov)
+        status = worst(factor.status, finite_status(mean, 1))
+        lower, d, p = factor.lower, len(mean), len(vector)
+        tangents = jax.vmap(lambda e: jax.jvp(moments, (vector,), (e,))[1])
+        d_mean, d_cov = tangents(jnp.eye(p, dtype=vector.dtype))
+        u = linalg.solve_lower(lower, d_mean.T).T
+        # all parameters in one solve: L^-1 [dS_1 .. dS_p], turned over block by block, and once more
+        half = linalg.solve_lower(lower, symmetrize(d_cov).transpose(1, 0, 2).reshape(d, p * d))
+        turned = half.reshape(d, p, d).transpose(2, 1, 0).reshape(d, p * d)
+        w = linalg.solve_lower(lower, turned).reshape(d, p, d).transpose(1, 0, 2)
+        return Whitened(mean, lower, u, w), status
+
+    def _raise_if_invalid(self, theta: Any) -> None:
+        if not is_traced(theta):
+            mean, cov = self.mean_and_cov(theta)
+            if not is_traced(mean, cov):
+                status = worst(definite_factor(cov).status, finite_status(mean, 1))
+                raise_if_invalid(status, **{"mean at theta": mean, "cov at theta": cov})
+
+
+def _as_float(leaf: Any) -> Array:
+    return as_floats(theta=leaf)[0]
+
+
+def _sample(data: Data) -> Any:
+    return data if isinstance(data, SufficientStatistics) else as_floats(data=data)[0]
+
+
+def _summary(data: Data) -> Any:
+    """A large sample by its statistics: nothing that grows with n is repeated for each parameter."""
+    sample = _sample(data)
+    return sample if isinstance(sample, SufficientStatistics) else summarise(jnp.atleast_2d(sample))
+
+
+def _read_prior(prior: Prior | None, names: tuple[str, ...], vector: Array) -> tuple[Array, Array]:
+    """The mean (p,) and the precision (p, p) of a prior, zeros for none."""
+    if prior is None:
+        return vector, jnp.zeros((len(names), len(names)), vector.dtype)
+    if not isinstance(prior, Mapping):
+        mean, precision = prior
+        if names_of(mean) != names:
+            raise ValueError(f"prior: got a mean with the parameters {names_of(mean)}, wanted those of init, {names}.")
+        return ravel(mean, "prior")[0].astype(vector.dtype), prior_precision(names, precision).astype(vector.dtype)
+    center = vector
+    for name, (mean, _) in prior.items():
+        center = center.at[np.array(places(names, name, "prior"))].set(mean)
+    return center, prior_precision(names, {name: sd for name, (_, sd) in prior.items()}).astype(vector.dtype)
