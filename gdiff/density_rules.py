@@ -1,7 +1,8 @@
 """Log-densities of checked arguments, and the rules by which they differentiate: closed forms, to every order.
 
 Each takes residuals, or statistics, that are finite, and a matrix that is judged here; it returns the value and the
-status. A value on its own forms no inverse; a derivative forms one, once, and is matrix products from there on.
+status. A value on its own forms no inverse; a derivative forms one, once, and is matrix products from there on. `d` is
+the number of variables that the density is of: fewer than the matrix has where `gdiff.missing` fills it up.
 """
 
 from collections.abc import Callable
@@ -32,6 +33,8 @@ from gdiff.validity import (
     uneven,
     worst,
 )
+
+Dimensions = Any  # an int, or an array of them, item by item, where a mask tells
 
 
 def _differentiated_as(function: Callable) -> Callable:
@@ -72,17 +75,17 @@ class _Each(NamedTuple):
 
 
 @jax.custom_jvp
-def _each(x: Array, mean: Array, cov: Array) -> _Each:
+def _each(x: Array, mean: Array, cov: Array, d: Dimensions) -> _Each:
     """log N, -+P r, A = -1/2 (P - P r r' P) and P (Cookbook 346; 86; 57 and 61), (..., d) and (..., d, d)."""
     resid = x - mean
-    d, s = cov.shape[-1], positive_definite_unrolled(cov)
-    r, p = [resid[..., i] for i in range(d)], s.inverse
+    size, s = cov.shape[-1], positive_definite_unrolled(cov)
+    r, p = [resid[..., i] for i in range(size)], s.inverse
     ok = kernels.stored(kernels.every([s.ok, *map(jnp.isfinite, r)]), resid.dtype)
     z = kernels.whiten_entries(s.factor, r)
     y = kernels.solve_entries(s.factor, z)
     mahalanobis = kernels.weighted_square(s.factor, z)
     value = log_density(mahalanobis, kernels.log_determinant(s.factor), d)
-    weights = uneven((d, d), resid.dtype)
+    weights = uneven((size, size), resid.dtype)
     a = {(i, j): jnp.where(ok, (y[i] * y[j] - p[i, j]) / 2, weights[i, j]) for i, j in p}
     y = [jnp.where(ok, entry, weights[0, i]) for i, entry in enumerate(y)]
     p = {key: jnp.where(ok, entry, 0) for key, entry in p.items()}
@@ -111,6 +114,7 @@ def _each_jvp(primals: tuple, tangents: tuple) -> tuple[_Each, _Each]:
     """The Hessian times the tangent: dy = P (dr - dS y), dA = 1/2 (dy y' + y dy' + P dS P), dP = -P dS P."""
     score = _each(*primals)
     ok, y, p = score.ok, score.mean_gradient, score.precision
+    primals, tangents = primals[:3], tangents[:3]  # d stays
     dx, dm, ds = (
         jnp.zeros_like(a) if isinstance(t, SymbolicZero) else t for a, t in zip(primals, tangents, strict=True)
     )
@@ -130,16 +134,16 @@ _each.defjvp(_each_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp
-def of_each(x: Array, mean: Array, cov: Array) -> tuple[Array, Array]:
+def of_each(x: Array, mean: Array, cov: Array, d: Dimensions) -> tuple[Array, Array]:
     """log N and the status, item by item; what else `_each` says is not used, and XLA leaves it out."""
-    score = _each(x, mean, cov)
+    score = _each(x, mean, cov, d)
     return score.value, score.status
 
 
 def _of_each_jvp(primals: tuple, tangents: tuple) -> tuple:
     score = _each(*primals)
     still = np.zeros(score.value.shape, jax.dtypes.float0)
-    return (score.value, score.status), (_value_tangent(score, tangents), still)
+    return (score.value, score.status), (_value_tangent(score, tangents[:3]), still)
 
 
 of_each.defjvp(_of_each_jvp, symbolic_zeros=True)
@@ -148,31 +152,31 @@ of_each.defjvp(_of_each_jvp, symbolic_zeros=True)
 # A covariance that observations share, or a large one.
 
 
-def _of_shared_with_inverse(resid: Array, cov: Array) -> tuple[Array, Array]:
+def _of_shared_with_inverse(resid: Array, cov: Array, d: Dimensions) -> tuple[Array, Array]:
     s = positive_definite(cov)
     mahalanobis = linalg.quadratic_form(s.matrix, s.inverse, resid)
-    return log_density(mahalanobis, s.log_det, cov.shape[-1]), s.status
+    return log_density(mahalanobis, s.log_det, d), s.status
 
 
 @_differentiated_as(_of_shared_with_inverse)
-def _of_shared(resid: Array, cov: Array) -> tuple[Array, Array]:
+def _of_shared(resid: Array, cov: Array, d: Dimensions) -> tuple[Array, Array]:
     factor = definite_factor(cov)
-    return _from_factor(resid, factor.lower), factor.status
+    return _from_factor(resid, factor.lower, d), factor.status
 
 
-def _from_factor(resid: Array, lower: Array) -> Array:
+def _from_factor(resid: Array, lower: Array, d: Dimensions) -> Array:
     z = linalg.whiten(lower, resid)
-    return log_density(jnp.sum(z * z, axis=-1), linalg.log_det_from_cholesky(lower), lower.shape[-1])
+    return log_density(jnp.sum(z * z, axis=-1), linalg.log_det_from_cholesky(lower), d)
 
 
-def _from_precision(resid: Array, precision: Array) -> tuple[Array, Array]:
+def _from_precision(resid: Array, precision: Array, d: Dimensions) -> tuple[Array, Array]:
     p = positive_definite(precision)
-    return log_density(jnp.sum(resid * matvec(p.matrix, resid), axis=-1), -p.log_det, precision.shape[-1]), p.status
+    return log_density(jnp.sum(resid * matvec(p.matrix, resid), axis=-1), -p.log_det, d), p.status
 
 
-def _from_cholesky(resid: Array, cholesky: Array) -> tuple[Array, Array]:
+def _from_cholesky(resid: Array, cholesky: Array, d: Dimensions) -> tuple[Array, Array]:
     factor = cholesky_factor(cholesky)
-    return _from_factor(resid, factor.lower), factor.status
+    return _from_factor(resid, factor.lower, d), factor.status
 
 
 PARAMETERIZED = {"cov": _of_shared, "cholesky": _from_cholesky, "precision": _from_precision}
@@ -188,13 +192,19 @@ def standard_deviation(name: str, number: Array) -> tuple[Array, Array]:
     return (jnp.sqrt(number) if name == "cov" else 1 / jnp.sqrt(number)), status
 
 
-def isotropic(name: str, resid: Array, event: int, number: Array) -> tuple[Array, Array]:
+def _isotropic(name: str, resid: Array, event: int, number: Array, d: Dimensions) -> tuple[Array, Array]:
     """log N item by item, of a covariance, Cholesky factor or precision that is a number times I, and the status."""
     sd, status = standard_deviation(name, number)
     z = resid / sd
-    d = resid.shape[-1] if event else 1
     mahalanobis = jnp.sum(z * z, axis=-1) if event else z * z
     return log_density(mahalanobis, 2 * d * jnp.log(sd), d), status
+
+
+def of_residuals(name: str, resid: Array, event: int, matrix: Array, d: Dimensions) -> tuple[Array, Array]:
+    """log N item by item, of a matrix or a number, and the status."""
+    if matrix.ndim < 2:
+        return _isotropic(name, resid, event, matrix, d)
+    return PARAMETERIZED[name](resid, matrix, d)
 
 
 def _moments_of_finite(rows: Array) -> tuple[Array, ...]:
@@ -276,4 +286,4 @@ def _of_statistics_with_inverse(n: Array, r: Array, scatter: Array, cov: Array) 
 def of_statistics(n: Array, r: Array, scatter: Array, cov: Array) -> tuple[Array, Array]:
     """n log N(xbar | mu, cov) - 1/2 tr(P C), without P."""
     lower, status = definite_factor(cov)
-    return n * _from_factor(r, lower) - _whitened_trace(lower, scatter) / 2, status
+    return n * _from_factor(r, lower, len(r)) - _whitened_trace(lower, scatter) / 2, status

@@ -189,8 +189,6 @@ def test_wrong_shapes_say_what_was_got_and_wanted(x, mean, cov, message):
         (lambda: logpdf(X, MEAN, cholesky=FACTOR, precision=COV), ValueError, "got cholesky and precision"),
         (lambda: log_likelihood(X, MEAN), ValueError, "exactly one"),
         (lambda: logpdf(X, MEAN, COV, allow_singular=True), NotImplementedError, "allow_singular"),
-        (lambda: logpdf(X, MEAN, COV, mask=X > 0), NotImplementedError, "mask"),
-        (lambda: log_likelihood(X, MEAN, COV, mask=X > 0), NotImplementedError, "mask"),
         (lambda: log_likelihood(np.ones((2, 2, 3)), MEAN, COV), ValueError, r"data: got shape \(2, 2, 3\).*vmap"),
         (lambda: log_likelihood(X, np.ones((2, 3)), COV), ValueError, r"mean of shape \(2, 3\).*vmap"),
         (lambda: log_likelihood(X, MEAN, np.stack([COV, COV])), ValueError, r"cov of shape \(2, 3, 3\).*vmap"),
