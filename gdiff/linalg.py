@@ -218,6 +218,12 @@ def root_of_inverse(m: Float[Array, "d d"]) -> tuple[Float[Array, "d d"], Float[
     return inverse_lower(lower).T / scale[:, None], log_det_from_cholesky(lower) + 2 * jnp.sum(jnp.log(scale))
 
 
+def eigh(m: Float[Array, "*batch d d"]) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch d d"]]:
+    """Ascending w, and V, with M = V diag(w) V'. M is exactly symmetric."""
+    v, w = lax.linalg.eigh(m, symmetrize_input=False)
+    return w, v
+
+
 def whiten(lower: Array, r: Array) -> Array:
     """z = L^-1 r: (..., d, d), (..., d) -> (..., d), batch axes broadcast.
 
