@@ -63,7 +63,7 @@ class Information:
         return jnp.where(finite, status, Status.NOT_FINITE).astype(jnp.int32)
 
     def _spectrum(self) -> tuple[Array, Array]:
-        return jnp.linalg.eigh(unit_diagonal(self.matrix)[0])
+        return linalg.eigh(symmetrize(unit_diagonal(self.matrix)[0]))
 
     @property
     def covariance(self) -> Array:

@@ -57,18 +57,28 @@ class ImportanceWeights:
 
     @property
     def reliable(self) -> Array:
-        """Whether k is at most 0.7."""
+        """Whether k is at most 0.7, so that the corrected numbers are right to what the draws are worth."""
         return self.pareto_k <= importance.GOOD_K
+
+    @property
+    def gaussian(self) -> Array:
+        """Whether the Gaussian is a fair approximation: reliable weights, and draws worth a quarter of their number.
+
+        Of an exact Gaussian they are worth at least half.
+        """
+        return self.reliable & (self.effective_sample_size >= len(self.log_weights) / 4)
 
     def explain(self) -> str:
         """What the weights say of the approximation, in a sentence."""
         n, k = len(self.log_weights), float(self.pareto_k)
         worth = f"{n} draws are worth {float(self.effective_sample_size):.0f} (Pareto k {k:.2f})"
+        poor = (
+            "the Gaussian is a poor approximation. There is mass that it does not cover: another mode, or heavy tails."
+        )
         if not bool(self.reliable):
-            return (
-                f"{worth}: the Gaussian is a poor approximation. There is mass that it does not cover: another mode, "
-                "or heavy tails. Other parameters (a logarithm, a logit) may help; else use MCMC."
-            )
+            return f"{worth}: {poor} Other parameters (a logarithm, a logit) may help; else use MCMC."
+        if not bool(self.gaussian):
+            return f"{worth}: {poor} The corrected numbers allow for it, to the precision of so many draws."
         pairs = zip(jax.tree.leaves(self.sds), jax.tree.leaves(self.plain_sds), strict=True)
         off = max(float(jnp.max(jnp.abs(corrected / plain - 1), initial=0)) for corrected, plain in pairs)
         return f"{worth}: the corrected numbers can be relied on. Plain and corrected sds differ by up to {off:.1%}."

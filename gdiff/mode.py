@@ -7,7 +7,6 @@ depends on the units of the parameters but what `resolved` says about them.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,19 +15,19 @@ from jax import lax
 from jaxtyping import Array
 
 from gdiff import linalg
+from gdiff.ascent import ascend, nearness
 from gdiff.status import Status
 from gdiff.symmetric.coordinates import symmetrize
 
 Function = Callable[[Array], Array]
 
 _COARSE = 1e-3  # where BFGS hands over: its last step, relative; Newton steps double the digits from there
-_HALVINGS = 30  # of a step, by 4 each, before the function is said not to rise
-_RISE = 1e-4  # of the rise that the slope promises, that a step must bring (Armijo)
 _RESOLVED = 32.0  # an eigenvalue below 32 p eps of the largest is rounding
 _NEAR = 0.1  # standard deviations from a maximum, where its curvature must still be there
 _NEARER = 1 / 16  # of that distance, where a kink is told from a quartic
 _CHANGED = 2.0  # how much the curvature may change on the way there
 _NOISE = 1e3  # eps times the largest curvature and the parameters: what rounding makes of a slope that is 0
+_MET = 10.0  # times the distance at which the search ends, within which it has converged
 _WALL = 1e-3  # of a Newton step that is kept from being made by a wall
 
 
@@ -40,7 +39,7 @@ class Bounds(NamedTuple):
 
     def outside(self, x: Array) -> Array:
         """Whether a point is beyond a bound."""
-        return jnp.any((x < self.lower) | (x > self.upper))
+        return jnp.any((x < self.lower) | (x > self.upper), axis=-1)
 
     def blocks(self, x: Array, slope: Array) -> Array:
         """The parameters (p,) that are on a bound which the slope points beyond."""
@@ -72,11 +71,17 @@ class Point(NamedTuple):
 
     x: Array
     value: Array
-    slope: Array  # (p,), 0 for what a bound blocks
-    hessian: Array  # (p, p), of all parameters
+    gradient: Array  # (p,)
+    hessian: Array  # (p, p)
+    free: Array  # (p,), whether no bound blocks a parameter
     eigenvalues: Array  # of -H, ascending
     eigenvectors: Array
     floor: Array  # what an eigenvalue must exceed in size not to be rounding
+
+    @property
+    def slope(self) -> Array:
+        """The gradient (p,), 0 for what a bound blocks."""
+        return jnp.where(self.free, self.gradient, 0)
 
     @property
     def along(self) -> Array:
@@ -86,22 +91,23 @@ class Point(NamedTuple):
     @property
     def step(self) -> Array:
         """V diag(1/|l|) V'g: the Newton step, upwards whatever the signs of l."""
-        return linalg.matvec(self.eigenvectors, self.along / self._size)
+        return linalg.matvec(self.eigenvectors, self.along / self.size)
 
     @property
     def distance(self) -> Array:
         """sqrt(g' |H|^-1 g), the length of the Newton step in standard deviations (the Newton decrement)."""
-        return jnp.sqrt(jnp.sum(self.along**2 / self._size))
+        return jnp.sqrt(jnp.sum(self.along**2 / self.size))
 
     @property
-    def _size(self) -> Array:
+    def size(self) -> Array:
+        """|l|, or what is resolved of it."""
         size = jnp.maximum(jnp.abs(self.eigenvalues), self.floor)
         return jnp.where(size > 0, size, 1)
 
     @property
     def finite(self) -> Array:
-        """Whether value, slope and Hessian are finite."""
-        return jnp.isfinite(self.value) & jnp.all(jnp.isfinite(self.slope)) & jnp.all(jnp.isfinite(self.hessian))
+        """Whether value, gradient and Hessian are finite."""
+        return jnp.isfinite(self.value) & jnp.all(jnp.isfinite(self.gradient)) & jnp.all(jnp.isfinite(self.hessian))
 
 
 def resolved(eigenvalues: Array) -> Array:
@@ -112,11 +118,20 @@ def resolved(eigenvalues: Array) -> Array:
 
 def expand(f: Function, x: Array, bounds: Bounds) -> Point:
     """f at x to second order."""
-    value, slope = jax.value_and_grad(f)(x)
-    hessian = symmetrize(jax.hessian(f)(x))
-    free = ~bounds.blocks(x, slope)
-    eigenvalues, eigenvectors = jnp.linalg.eigh(jnp.where(free[:, None] & free, -hessian, jnp.diag(~free)))
-    return Point(x, value, jnp.where(free, slope, 0), hessian, eigenvalues, eigenvectors, resolved(eigenvalues))
+
+    def first(x: Array) -> tuple[Array, tuple[Array, Array]]:
+        value, gradient = jax.value_and_grad(f)(x)
+        return gradient, (value, gradient)
+
+    hessian, (value, gradient) = jax.jacfwd(first, has_aux=True)(x)
+    free = ~bounds.blocks(x, gradient)
+    eigenvalues, eigenvectors = linalg.eigh(restricted(-symmetrize(hessian), free))
+    return Point(x, value, gradient, symmetrize(hessian), free, eigenvalues, eigenvectors, resolved(eigenvalues))
+
+
+def restricted(m: Array, free: Array) -> Array:
+    """A matrix with the rows and columns of I for what is not free."""
+    return jnp.where(free[:, None] & free, m, jnp.diag((~free).astype(m.dtype)))
 
 
 def find(f: Function, start: Array, bounds: Bounds, max_steps: int, rtol: float) -> tuple[Point, Array]:
@@ -139,47 +154,15 @@ def find(f: Function, start: Array, bounds: Bounds, max_steps: int, rtol: float)
     )
     reached = bounds.inside(coarse.value)
     better = f(reached) >= f(start)  # it is: but where nothing was accepted, a start on a bound stays there
-    x = jnp.where(better, reached, start)
-    steps = jnp.asarray(coarse.stats["num_steps"], jnp.int32)
-    return _newton(f, expand(f, x, bounds), bounds, steps, max_steps, rtol)
-
-
-def _newton(
-    f: Function, point: Point, bounds: Bounds, steps: Array, max_steps: int, rtol: float
-) -> tuple[Point, Array]:
-    """Newton steps until they are shorter than rtol standard deviations, or bring nothing."""
-    eps = jnp.finfo(point.x.dtype).eps
-    enough = max(rtol, float(eps) ** 0.5)
-
-    def rise(point: Point, length: Array) -> tuple[Array, Array]:
-        """Whether a part of the step rises as it should, to rounding, and where it leads."""
-        x = jnp.clip(point.x + length * point.step, bounds.lower, bounds.upper)
-        value = f(x)
-        noise = 4 * eps * jnp.maximum(jnp.abs(value), jnp.abs(point.value))
-        wanted = point.value + _RISE * jnp.sum(point.slope * (x - point.x)) - noise
-        return jnp.isfinite(value) & (value >= wanted), x
-
-    def move(state: tuple) -> tuple:
-        point, steps, _ = state
-
-        def shorter(trial: tuple) -> tuple:
-            tried, length, _, _ = trial
-            return (tried + 1, length / 4, *rise(point, length / 4))
-
-        one = jnp.ones((), point.x.dtype)
-        first = (jnp.zeros((), jnp.int32), one, *rise(point, one))
-        _, _, risen, x = lax.while_loop(lambda trial: ~trial[2] & (trial[0] < _HALVINGS), shorter, first)
-        new = expand(f, x, bounds)
-        stuck = (new.value <= point.value) & ~(new.distance <= point.distance / 2)
-        better = risen & new.finite & ~stuck
-        return jax.tree.map(partial(jnp.where, better), new, point), steps + 1, better
-
-    def going(state: tuple) -> Array:
-        point, steps, moved = state
-        return moved & point.finite & (point.distance > enough) & (steps < max_steps)
-
-    point, steps, _ = lax.while_loop(going, move, (point, steps, jnp.asarray(True)))
-    return point, steps
+    return ascend(
+        f,
+        lambda x: expand(f, x, bounds),
+        jnp.where(better, reached, start),
+        steps=jnp.asarray(coarse.stats["num_steps"], jnp.int32),
+        max_steps=max_steps,
+        enough=nearness(rtol, start.dtype),
+        clip=lambda x: jnp.clip(x, bounds.lower, bounds.upper),
+    )
 
 
 def polished(f: Function, found: Point, bounds: Bounds) -> Array:
@@ -187,12 +170,12 @@ def polished(f: Function, found: Point, bounds: Bounds) -> Array:
 
     At a stationary point its derivative is -H^-1 dg, that of the maximum (the implicit function theorem).
     """
-    point = expand(f, lax.stop_gradient(found.x), bounds)
-    free = ~bounds.blocks(point.x, point.slope)
-    curvature = jnp.where(free[:, None] & free, -point.hessian, jnp.diag((~free).astype(point.x.dtype)))
-    last = point.x + linalg.solve_symmetric(curvature, point.slope[:, None])[:, 0]
+    x = lax.stop_gradient(found.x)
+    slope = jnp.where(found.free, jax.grad(f)(x), 0)
+    curvature = lax.stop_gradient(restricted(-found.hessian, found.free))
+    last = x + linalg.solve_symmetric(curvature, slope[:, None])[:, 0]
     near = (found.distance <= _NEAR) & jnp.all(found.eigenvalues > found.floor)
-    return jnp.where(near & jnp.isfinite(f(last)) & ~bounds.outside(last), last, point.x)
+    return jnp.where(near & jnp.isfinite(f(last)) & ~bounds.outside(last), last, x)
 
 
 class Judgement(NamedTuple):
@@ -215,35 +198,27 @@ def judge(f: Function, point: Point, bounds: Bounds, rtol: float) -> Judgement:
     scale = 1e-2 * (1 + jnp.max(jnp.abs(point.x), initial=0))
     reach = jnp.where(positive, _NEAR / jnp.sqrt(jnp.where(positive, values, 1)), scale)
 
-    def look(length: Array, direction: Array) -> tuple[Array, Array]:
-        """The curvature between -length and +length, and whether there is a wall."""
-        ends = jnp.stack([point.x - length * direction, point.x + length * direction])
-        heights, slopes = jax.vmap(jax.value_and_grad(f))(ends)
-        walled = ~jnp.all(jnp.isfinite(heights)) | jnp.any(jax.vmap(bounds.outside)(ends))
-        return jnp.sum((slopes[0] - slopes[1]) * direction) / (2 * length), walled
-
-    def both(reach_and_direction: tuple) -> tuple:
-        reach, direction = reach_and_direction
-        near, walled = look(reach, direction)
-        nearer, _ = look(reach * _NEARER, direction)
-        return near, nearer, walled
-
-    near, nearer, walled = lax.map(both, (reach, point.eigenvectors.T), batch_size=64)
+    lengths = reach[:, None] * jnp.array([1, -1, _NEARER, -_NEARER], reach.dtype)
+    ends = point.x + lengths[..., None] * point.eigenvectors.T[:, None, :]  # (p, 4, p)
+    heights, slopes = lax.map(jax.value_and_grad(f), ends.reshape(-1, len(point.x)))
+    heights, slopes = heights.reshape(lengths.shape), slopes.reshape(ends.shape)
+    walled = ~jnp.all(jnp.isfinite(heights[:, :2]), axis=1) | jnp.any(bounds.outside(ends[:, :2]), axis=1)
+    along = linalg.einsum("pij,jp->pi", slopes, point.eigenvectors)
+    near, nearer = (along[:, 1] - along[:, 0]) / (2 * reach), (along[:, 3] - along[:, 2]) / (2 * _NEARER * reach)
     size = jnp.maximum(jnp.abs(values), floor)
     changed = ~(near <= _CHANGED * size) | ~(near >= values / _CHANGED)
     jump = nearer * reach * _NEARER * 2  # of the slope, over the shorter distance
     noise = _NOISE * eps * jnp.max(size, initial=0) * (1 + jnp.max(jnp.abs(point.x), initial=0))
     kink = (~positive | changed) & (nearer > _CHANGED * near) & (jump > noise)
-    blocked = bounds.blocks(point.x, jax.grad(f)(point.x))
     behind_wall = ~jnp.isfinite(f(point.x + _WALL * point.step)) | bounds.outside(point.x + _WALL * point.step)
-    far = point.distance > max(rtol, eps**0.5) * 10
+    far = point.distance > _MET * nearness(rtol, point.x.dtype)
     everywhere = jnp.ones_like(positive)
     rules = (  # the last that applies is the one that is said first
         (jnp.any(~positive | changed), Status.FLAT_DIRECTION, ~positive | changed),
         (jnp.any(values < -floor), Status.SADDLE, values < -floor),
         (jnp.any(kink), Status.NOT_CONVERGED, kink),
-        (far, Status.NOT_CONVERGED, jnp.abs(point.along) / jnp.sqrt(point._size) > point.distance / 2),
-        (jnp.any(blocked) | jnp.any(walled) | (far & behind_wall), Status.AT_BOUND, walled),
+        (far, Status.NOT_CONVERGED, jnp.abs(point.along) / jnp.sqrt(point.size) > point.distance / 2),
+        (jnp.any(~point.free) | jnp.any(walled) | (far & behind_wall), Status.AT_BOUND, walled),
         (~point.finite, Status.NOT_FINITE, everywhere),
         (jnp.isposinf(point.value), Status.NOT_CONVERGED, everywhere),  # it rises without end
     )

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array
 
 from gdiff import linalg
+from gdiff.ascent import ascend, nearness
 from gdiff.display import Table, number
 from gdiff.information import Information, unit_diagonal
 from gdiff.mode import resolved
@@ -19,25 +19,23 @@ from gdiff.status import Status
 from gdiff.symmetric.coordinates import symmetrize
 from gdiff.validity import is_traced
 
-_RISE = 1e-4  # of the rise that the score promises, that a step must bring (Armijo)
-_HALVINGS = 40  # of a step, before the likelihood is said not to rise
 _MET = 10.0  # times the distance at which the search ends, within which it has converged
 
 
 class Place(NamedTuple):
-    """A point of the search; of q parameters that are free, among p."""
+    """A point of the search, with the scoring step of the q parameters that are free, among p."""
 
-    vector: Array  # (p,)
+    x: Array  # (p,)
     value: Array
+    slope: Array  # (p,)
     information: Array  # (q, q)
-    step: Array  # (q,)
+    step: Array  # (p,)
     distance: Array  # sqrt(score' F^-1 score), the length of the step in standard errors
-    steps: Array
-    going: Array
 
-
-def _enough(rtol: float, dtype: Any) -> float:
-    return max(rtol, float(jnp.finfo(dtype).eps) ** 0.5)
+    @property
+    def finite(self) -> Array:
+        """Whether value, score and information are finite."""
+        return jnp.isfinite(self.value) & jnp.all(jnp.isfinite(self.slope)) & jnp.all(jnp.isfinite(self.information))
 
 
 def climb(
@@ -48,52 +46,28 @@ def climb(
     max_steps: int,
     rtol: float,
     tell: Callable[[str], None] | None,
-) -> Place:
-    """The maximum of `value` that scoring reaches, moving the entries `free` of a vector (p,).
+) -> tuple[Place, Array]:
+    """The maximum of `value` that scoring reaches, moving the entries `free` of a vector (p,), and the steps made.
 
-    `local` returns score (p,) and information (p, p). A step is halved until the value is finite and rises; along
-    combinations of parameters without information none is made.
+    `local` returns score (p,) and information (p, p). Along combinations of parameters without information no step is
+    made.
     """
-    eps, enough = jnp.finfo(start.dtype).eps, _enough(rtol, start.dtype)
 
-    def at(vector: Array, height: Array, steps: Array) -> Place:
-        score, information = local(vector)
+    def look(x: Array) -> Place:
+        score, information = local(x)
         information = information[jnp.ix_(free, free)]
         scaled, s = unit_diagonal(information)
-        eigenvalues, vectors = jnp.linalg.eigh(scaled)
+        eigenvalues, vectors = linalg.eigh(scaled)
         known = eigenvalues > resolved(eigenvalues)
         root = jnp.sqrt(jnp.where(known, eigenvalues, 1))
         along = jnp.where(known, linalg.matvec(vectors.T, score[free] / s) / root, 0)
-        step = linalg.matvec(vectors, along / root) / s
-        return Place(vector, height, information, step, jnp.linalg.norm(along), steps, jnp.asarray(True))
+        step = jnp.zeros_like(x).at[free].set(linalg.matvec(vectors, along / root) / s)
+        slope = jnp.zeros_like(x).at[free].set(score[free])
+        return Place(x, value(x), slope, information, step, jnp.linalg.norm(along))
 
-    def attempt(place: Place, length: Array) -> tuple[Array, Array, Array]:
-        """Whether a part of the step rises as it should, to rounding; where it leads, and how high that is."""
-        moved = place.vector.at[free].add(length * place.step)
-        height = value(moved)
-        noise = 4 * eps * jnp.maximum(jnp.abs(height), jnp.abs(place.value))
-        wanted = place.value + _RISE * length * place.distance**2 - noise
-        return jnp.isfinite(height) & (height >= wanted), moved, height
-
-    def move(place: Place) -> Place:
-        def shorter(trial: tuple) -> tuple:
-            tried, length, _ = trial
-            return tried + 1, length / 2, attempt(place, length / 2)
-
-        one = jnp.ones((), start.dtype)
-        first = (jnp.zeros((), jnp.int32), one, attempt(place, one))
-        _, _, (risen, moved, height) = lax.while_loop(lambda t: ~t[2][0] & (t[0] < _HALVINGS), shorter, first)
-        new = at(moved, height, place.steps + 1)
-        stuck = (new.value <= place.value) & ~(new.distance <= place.distance / 2)
-        if tell is not None:
-            jax.debug.callback(partial(_report, tell), new.steps, new.value, new.distance)
-        going = risen & ~stuck
-        return jax.tree.map(partial(jnp.where, going), new, place._replace(steps=new.steps, going=going))
-
-    def going(place: Place) -> Array:
-        return place.going & (place.distance > enough) & (place.steps < max_steps)
-
-    return lax.while_loop(going, move, at(start, value(start), jnp.zeros((), jnp.int32)))
+    report = None if tell is None else partial(_report, tell)
+    enough = nearness(rtol, start.dtype)
+    return ascend(value, look, start, steps=0, max_steps=max_steps, enough=enough, tell=report)
 
 
 def _report(tell: Callable[[str], None], steps: Array, height: Array, distance: Array) -> None:
@@ -105,8 +79,8 @@ def judged(
     value: Callable[[Array], Array], found: Place, free: np.ndarray, names: tuple[str, ...], rtol: float
 ) -> dict[str, Any]:
     """What a `Fit` says of the point that was found: informations, status and distance."""
-    own, values = tuple(names[i] for i in free), found.vector[free]
-    hessian = symmetrize(jax.hessian(value)(found.vector))[jnp.ix_(free, free)]
+    own, values = tuple(names[i] for i in free), found.x[free]
+    hessian = symmetrize(jax.hessian(value)(found.x))[jnp.ix_(free, free)]
     expected, observed = Information(own, values, found.information), Information(own, values, -hessian)
     curvatures = jnp.linalg.eigvalsh(unit_diagonal(-hessian)[0])
     limit = resolved(curvatures)
@@ -115,13 +89,12 @@ def judged(
         (jnp.any(curvatures <= limit), Status.FLAT_DIRECTION),
         (jnp.any(curvatures < -limit), Status.SADDLE),
         (expected.status == Status.FLAT_DIRECTION, Status.FLAT_DIRECTION),
-        (found.distance > _MET * _enough(rtol, found.vector.dtype), Status.NOT_CONVERGED),
+        (found.distance > _MET * nearness(rtol, found.x.dtype), Status.NOT_CONVERGED),
         (~jnp.isfinite(found.value) | ~jnp.all(jnp.isfinite(hessian)), Status.NOT_FINITE),
     ):
         status = jnp.where(applies, reason, status)
     return {
         "status": status,
-        "steps": found.steps,
         "distance": found.distance,
         "information": expected,
         "observed": observed,

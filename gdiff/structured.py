@@ -204,12 +204,13 @@ class StructuredGaussian:
                 score = whitened.score(summary) - linalg.matvec(precision, v - center)
                 return score, count * symmetrize(whitened.information()) + precision
 
-            found = climb(value, local, vector, free, max_steps, rtol, tell)
+            found, steps = climb(value, local, vector, free, max_steps, rtol, tell)
             rows = not isinstance(sample, SufficientStatistics) and sample.ndim == 2
-            each = self.score_contributions(unravel(found.vector), sample)[:, free] if rows else None
+            each = self.score_contributions(unravel(found.x), sample)[:, free] if rows else None
             return Fit(
-                theta=unravel(found.vector),
-                log_likelihood=self.log_likelihood(unravel(found.vector), summary),
+                theta=unravel(found.x),
+                log_likelihood=self.log_likelihood(unravel(found.x), summary),
+                steps=steps,
                 **judged(value, found, free, names, rtol),
                 meat=None if each is None else linalg.matmul(each.T, each),
             )

@@ -61,7 +61,7 @@ def test_a_gaussian_is_weighed_as_it_should_be():
     assert abs(float(weights.log_evidence) - math.log(2 * math.sqrt(2 * math.pi))) < 1e-3
     assert abs(float(weights.mean) - 3) < 1e-3
     assert abs(float(weights.sds) - 2) < 2e-3
-    assert bool(weights.reliable)
+    assert bool(weights.gaussian)
     assert "corrected numbers can be relied on" in str(weights)
 
 
@@ -89,3 +89,13 @@ def test_two_modes_are_told_by_the_weights():
         assert float(weights.effective_sample_size) < 0.05 * len(weights.log_weights)
         assert not bool(weights.reliable)
         assert "another mode" in weights.explain()
+
+
+def test_a_mode_nearby_is_told_and_corrected_for():
+    """At -3 and 3 the Cauchy half covers both: the weights can be relied on, and say that the Gaussian cannot."""
+    weights = laplace(lambda t: jnp.logaddexp(-((t - 3) ** 2) / 2, -((t + 3) ** 2) / 2), 2.0).importance_weights()
+    assert bool(weights.reliable)
+    assert not bool(weights.gaussian)
+    assert "another mode" in weights.explain()
+    assert abs(float(weights.sds) / math.sqrt(1 + 9) - 1) < 0.02
+    assert abs(float(weights.log_evidence) - math.log(2 * math.sqrt(2 * math.pi))) < 0.02
