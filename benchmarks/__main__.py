@@ -26,6 +26,7 @@ WORKLOADS = {
     "P6": "compilation",
     "P7": "dispatch",
     "P8": "fisher",
+    "P9": "structured",
     "P12": "derived",
     "mixtures": "mixture",
 }

@@ -22,6 +22,7 @@ from benchmarks import (
     report,
     sample,
     second_order,
+    structured,
 )
 from benchmarks.__main__ import WORKLOADS
 from benchmarks.cases import OURS, PEER, Case, WrongError, check, error, jitted, measure, plain
@@ -36,6 +37,7 @@ SMALL = {
     "P6": lambda: compilation.cases((2,)),
     "P7": lambda: dispatch.cases((2,)),
     "P8": lambda: fisher.cases(2),
+    "P9": lambda: structured.cases((8,)),
     "P12": lambda: derived.cases((2,)),
     "mixtures": lambda: mixture.cases(7, 3, 2),
 }
