@@ -176,7 +176,7 @@ class Information:
                     curve = np.exp(-(((t - values[i]) / errors[i]) ** 2) / 2)
                     ax.plot(t, curve, color=color, lw=1.8, label=label)
                     ax.set(yticks=[], ylim=(0, 1.15))
-                    ax.set_title(f"{self.names[i]} = {number(values[i], 4)} ± {number(errors[i], 2)}", fontsize=9)
+                    ax.set_title(f"{self.names[i]}\n{number(values[i], 4)} ± {number(errors[i], 2)}", fontsize=9)
                 else:
                     for level, alpha in zip(
                         sorted(levels, reverse=True), np.linspace(0.15, 0.4, len(levels)), strict=True
@@ -193,7 +193,8 @@ class Information:
                     ax.set_xlabel(self.names[j], fontsize=9)
                 ax.tick_params(labelsize=7)
         if label is not None:
-            axes[0, 0].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1))
+            legend = axes[0, 0].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1))
+            legend.set_in_layout(False)  # it stands where the panels above the diagonal would
         return figure
 
     def explain(self) -> str:

@@ -55,6 +55,11 @@ class ImportanceWeights:
         """1 / sum w_i^2 of the normalised weights: as many independent draws of the density are worth as much."""
         return jnp.exp(-jax.nn.logsumexp(2 * self.log_weights))
 
+    def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Any:
+        """Equally weighted draws of the density, resampled by weight: each leaf with `shape` in front."""
+        at = jax.random.choice(key, len(self.log_weights), shape, p=jnp.exp(self.log_weights))
+        return jax.tree.map(lambda leaf: leaf[at], self.draws)
+
     @property
     def reliable(self) -> Array:
         """Whether k is at most 0.7, so that the corrected numbers are right to what the draws are worth."""

@@ -251,3 +251,23 @@ def solve_symmetric(m: Float[Array, "*batch d d"], b: Array) -> Array:
     scale = jnp.where(size > 0, 1 / size, 1)
     scaled = m * scale[..., :, None] * scale[..., None, :]
     return scale[..., :, None] * jnp.linalg.solve(scaled, scale[..., :, None] * b)
+
+
+@jax.custom_jvp
+def triangle(a: Array) -> Array:
+    """Lower F with F F' = A A' and a positive diagonal: (..., d, m) -> (..., d, d), A of full row rank.
+
+    By QR, A' = Q R and F = R', which keeps the digits that forming A A' would lose. Differentiated by
+    dF = F Phi(F^-1 (dA A' + A dA') F^-T), Phi the lower triangle with half of the diagonal (Murray 2016, section 3.1).
+    """
+    r = jnp.linalg.qr(a.mT, mode="r")
+    return jnp.where(diagonal(r) < 0, -1, 1).astype(a.dtype)[..., None, :] * r.mT
+
+
+@triangle.defjvp
+def _triangle_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    (a,), (da,) = primals, tangents
+    f = triangle(a)
+    half = matmul(solve_lower(f, da), solve_lower(f, a).mT)  # F^-1 dA A' F^-T
+    phi = jnp.tril(half) + jnp.triu(half, 1).mT
+    return f, matmul(f, phi)

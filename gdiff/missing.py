@@ -13,7 +13,6 @@ from jaxtyping import Array
 from gdiff import linalg
 from gdiff.arrays import ArrayLike
 from gdiff.density_rules import PARAMETERIZED, of_each, of_residuals
-from gdiff.linalg import matmul, solve_lower
 from gdiff.validity import cholesky_factor, finite_status, positive_definite, stand_in, worst
 
 # Entries, of the matrices of observations that each have their own, that are formed at a time.
@@ -114,24 +113,4 @@ def _marginal_factor(lower: Array, mask: Array) -> Array:
     """The factor of L_o L_o', L_o the observed rows of L, without the product; the other rows are those of I."""
     shown = jnp.where(mask[..., :, None], lower, 0)
     hidden = jnp.where(mask[..., :, None], 0, jnp.eye(lower.shape[-1], dtype=lower.dtype))
-    return _triangle(jnp.concatenate([shown, jnp.broadcast_to(hidden, shown.shape)], axis=-1))
-
-
-@jax.custom_jvp
-def _triangle(a: Array) -> Array:
-    """Lower F with F F' = A A' and a positive diagonal: (..., d, m) -> (..., d, d), A of full row rank.
-
-    By QR, A' = Q R and F = R', which keeps the digits that forming A A' would lose. Differentiated by
-    dF = F Phi(F^-1 (dA A' + A dA') F^-T), Phi the lower triangle with half of the diagonal (Murray 2016, section 3.1).
-    """
-    r = jnp.linalg.qr(a.mT, mode="r")
-    return jnp.where(linalg.diagonal(r) < 0, -1, 1).astype(a.dtype)[..., None, :] * r.mT
-
-
-@_triangle.defjvp
-def _triangle_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    (a,), (da,) = primals, tangents
-    f = _triangle(a)
-    half = matmul(solve_lower(f, da), solve_lower(f, a).mT)  # F^-1 dA A' F^-T
-    phi = jnp.tril(half) + jnp.triu(half, 1).mT
-    return f, matmul(f, phi)
+    return linalg.triangle(jnp.concatenate([shown, jnp.broadcast_to(hidden, shown.shape)], axis=-1))

@@ -82,7 +82,7 @@ def judged(
     own, values = tuple(names[i] for i in free), found.x[free]
     hessian = symmetrize(jax.hessian(value)(found.x))[jnp.ix_(free, free)]
     expected, observed = Information(own, values, found.information), Information(own, values, -hessian)
-    curvatures = jnp.linalg.eigvalsh(unit_diagonal(-hessian)[0])
+    curvatures, _ = linalg.eigh(unit_diagonal(-hessian)[0])
     limit = resolved(curvatures)
     status = jnp.asarray(Status.OK, jnp.int32)
     for applies, reason in (  # the last that applies

@@ -44,7 +44,7 @@ def test_standard_errors_are_those_of_the_inverse_information():
         return -(40 * jnp.linalg.slogdet(s)[1] + jnp.trace(r @ jnp.linalg.inv(s) @ r.T)) / 2
 
     v = jnp.concatenate([found.mean, symmetric.vech(found.cov)])
-    inverse = np.linalg.inv(-jax.hessian(likelihood)(v))
+    inverse = np.linalg.inv(-jax.jit(jax.hessian(likelihood))(v))
     errors = np.concatenate([found.mean_errors, symmetric.vech(found.cov_errors)])
     np.testing.assert_allclose(errors, np.sqrt(np.diag(inverse)), rtol=1e-9)
     np.testing.assert_allclose(found.covariance().matrix(), inverse, rtol=1e-7, atol=1e-9 * np.abs(inverse).max())

@@ -61,6 +61,10 @@ def test_a_gaussian_is_weighed_as_it_should_be():
     assert abs(float(weights.log_evidence) - math.log(2 * math.sqrt(2 * math.pi))) < 1e-3
     assert abs(float(weights.mean) - 3) < 1e-3
     assert abs(float(weights.sds) - 2) < 2e-3
+    draws = weights.sample(jax.random.key(0), (50, 100))
+    assert draws.shape == (50, 100)
+    assert abs(float(draws.mean()) - 3) < SEVERAL * 2 / math.sqrt(5_000)
+    assert abs(float(draws.std()) / 2 - 1) < SEVERAL / math.sqrt(2 * 5_000)
     assert bool(weights.gaussian)
     assert "corrected numbers can be relied on" in str(weights)
 

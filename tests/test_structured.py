@@ -38,6 +38,25 @@ def plain_log_likelihood(moments, theta, data):
     return -(data.count * (jnp.linalg.slogdet(cov)[1] + constant) + jnp.trace(jnp.linalg.inv(cov) @ spread)) / 2
 
 
+def moments_by_numpy(moments, v, unravel):
+    """Jacobians of mean and covariance, and the precision, as NumPy arrays."""
+    d_mean, d_cov = jax.jit(jax.jacfwd(lambda v: moments(unravel(v))))(v)
+    return np.asarray(d_mean), np.asarray(d_cov).reshape(-1, len(v)), np.linalg.inv(moments(unravel(v))[1])
+
+
+def ravelled(theta):
+    """AR(1) parameters as a vector, in the order of their names."""
+    return jnp.array([theta[name] for name in ("level", "log_variance", "z")], float)
+
+
+def _plain_ar1(v, data):
+    return plain_log_likelihood(ar1, dict(zip(("level", "log_variance", "z"), v, strict=True)), data)
+
+
+PLAIN = jax.jit(jax.value_and_grad(_plain_ar1))  # compiled once for all tests
+PLAIN_HESSIAN = jax.jit(jax.hessian(_plain_ar1))
+
+
 def process(d):
     """A Gaussian process with a trend, on d places: five parameters in mean and covariance."""
     at = np.linspace(0, 3, d)
@@ -60,13 +79,11 @@ def test_the_fisher_information_is_minus_the_expected_hessian_and_the_kronecker_
     v, unravel = ravel_pytree(theta)
     mean, cov = moments(theta)
     expected = SufficientStatistics(jnp.asarray(count), mean, count * cov)
-    hessian = jax.hessian(lambda v: plain_log_likelihood(moments, unravel(v), expected))(v)
+    hessian = jax.jit(jax.hessian(lambda v: plain_log_likelihood(moments, unravel(v), expected)))(v)
     assert np.max(np.abs(found + hessian)) <= 1e-9 * np.max(np.abs(hessian))
 
-    jacobian = jax.jacfwd(lambda v: moments(unravel(v)))(v)
-    p = np.linalg.inv(cov)
-    delta = np.asarray(jacobian[1]).reshape(d * d, -1)
-    kronecker = count * (jacobian[0].T @ p @ jacobian[0] + delta.T @ np.kron(p, p) @ delta / 2)
+    d_mean, delta, p = moments_by_numpy(moments, v, unravel)
+    kronecker = count * (d_mean.T @ p @ d_mean + delta.T @ np.kron(p, p) @ delta / 2)
     assert np.max(np.abs(found - kronecker)) <= 1e-9 * np.max(np.abs(kronecker))
     assert np.array_equal(found, found.T)
 
@@ -75,7 +92,7 @@ def test_scores_are_the_gradient_however_the_data_come():
     rows = sample(AR1, TRUTH, 30)
     theta = {"level": 0.7, "log_variance": 0.0, "z": 0.2}
     statistics = SufficientStatistics.of(rows)
-    wanted = jax.grad(lambda t: plain_log_likelihood(ar1, t, statistics))(theta)
+    wanted = dict(zip(("level", "log_variance", "z"), PLAIN(ravelled(theta), statistics)[1], strict=True))
     exact = tolerance("float64", conditioning=100 * D)
     for data in (rows, statistics):
         score = AR1.score(theta, data)
@@ -84,8 +101,8 @@ def test_scores_are_the_gradient_however_the_data_come():
     each = AR1.score_contributions(theta, rows)
     assert each.shape == (30, 3)
     np.testing.assert_allclose(np.sum(each, axis=0), ravel_pytree(wanted)[0], rtol=10 * exact)
-    one = jax.grad(lambda t: plain_log_likelihood(ar1, t, SufficientStatistics.of(rows[7])))(theta)
-    np.testing.assert_allclose(each[7], ravel_pytree(one)[0], rtol=10 * exact)
+    _, one = PLAIN(ravelled(theta), SufficientStatistics.of(rows[7]))
+    np.testing.assert_allclose(each[7], one, rtol=10 * exact)
 
 
 @pytest.mark.parametrize("n", [1, 3, 40])
@@ -93,16 +110,15 @@ def test_the_score_inside_the_scoring_is_that_of_the_likelihood(n):
     """Rows fewer than dimensions, more, and statistics go different ways."""
     rows = jnp.asarray(sample(AR1, TRUTH, n))
     vector, unravel = ravel_pytree({"level": 0.5, "log_variance": 0.1, "z": 0.3})
-    whitened, _ = AR1._whiten(vector, unravel)
-    wanted = jax.grad(lambda v: plain_log_likelihood(ar1, unravel(v), SufficientStatistics.of(rows)))(vector)
+    tangents, _ = AR1._tangents(vector, unravel)
+    _, wanted = PLAIN(vector, SufficientStatistics.of(rows))
     for data in (rows, SufficientStatistics.of(rows)):
-        np.testing.assert_allclose(whitened.score(data), wanted, rtol=1e-11)
+        np.testing.assert_allclose(tangents.score(data), wanted, rtol=1e-11)
 
 
 def test_the_observed_information_is_minus_the_hessian():
     rows = sample(AR1, TRUTH, 12)
-    vector, unravel = ravel_pytree(TRUTH)
-    hessian = jax.hessian(lambda v: plain_log_likelihood(ar1, unravel(v), SufficientStatistics.of(rows)))(vector)
+    hessian = PLAIN_HESSIAN(ravelled(TRUTH), SufficientStatistics.of(rows))
     for data in (rows, SufficientStatistics.of(rows)):
         np.testing.assert_allclose(AR1.observed_information(TRUTH, data), -hessian, rtol=1e-10, atol=1e-10)
 
@@ -154,23 +170,18 @@ def test_a_factor_model_is_fitted():
         "mean": jnp.asarray(data.mean(axis=0)),
     }
     fit = reaches_the_maximum(model, moments, data, init)
-    # the standard errors that the inverse of an information has: minus the expected Hessian by plain autodiff
-    v, unravel = ravel_pytree(fit.theta)
-    mean, cov = moments(fit.theta)
-    expected = SufficientStatistics(jnp.asarray(300.0), mean, 300 * cov)
-    hessian = jax.hessian(lambda v: plain_log_likelihood(moments, unravel(v), expected))(v)
-    np.testing.assert_allclose(fit.standard_errors, np.sqrt(np.diag(np.linalg.inv(-hessian))), rtol=1e-7)
+    d_mean, delta, p = moments_by_numpy(moments, *ravel_pytree(fit.theta))
+    information = 300 * (d_mean.T @ p @ d_mean + delta.T @ np.kron(p, p) @ delta / 2)
+    np.testing.assert_allclose(fit.standard_errors, np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-7)
 
 
 def test_an_autoregression_is_fitted_with_all_kinds_of_errors():
     data = sample(AR1, TRUTH, 200)
     fit = reaches_the_maximum(AR1, ar1, data, {"level": 0.0, "log_variance": 0.0, "z": 0.1})
-    v, unravel = ravel_pytree(fit.theta)
-    statistics = SufficientStatistics.of(data)
-    observed = -jax.hessian(lambda v: plain_log_likelihood(ar1, unravel(v), statistics))(v)
+    v = ravelled(fit.theta)
+    observed = -np.asarray(PLAIN_HESSIAN(v, SufficientStatistics.of(data)))
     np.testing.assert_allclose(fit.observed.errors, np.sqrt(np.diag(np.linalg.inv(observed))), rtol=1e-8)
-    each = jax.vmap(lambda x: jax.grad(lambda v: plain_log_likelihood(ar1, unravel(v), SufficientStatistics.of(x)))(v))
-    scores = np.asarray(each(data))
+    scores = np.array([PLAIN(v, SufficientStatistics.of(x))[1] for x in data])
     bread = np.linalg.inv(observed)
     np.testing.assert_allclose(fit.sandwich, bread @ (scores.T @ scores) @ bread, rtol=1e-7)
     np.testing.assert_allclose(AR1.sandwich(fit.theta, data), fit.sandwich, rtol=1e-7)

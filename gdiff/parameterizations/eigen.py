@@ -8,13 +8,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from gdiff.linalg import matmul
+from gdiff.linalg import eigh, matmul
 from gdiff.parameterizations.angles import angle_parameter, cosine, log_sine, log_slope, sine
 from gdiff.parameterizations.base import Parameterization, strict_lower
 from gdiff.parameterizations.spectral import (
     EXP,
     LOGISTIC,
-    eigh,
     log_sinhc_gaps,
     spectral,
     spectral_inverse,

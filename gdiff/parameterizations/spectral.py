@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from gdiff.linalg import diagonal, inner, inverse, matmul
+from gdiff.linalg import diagonal, eigh, inner, inverse, matmul
 from gdiff.symmetric.coordinates import symmetrize
 
 
@@ -95,12 +95,6 @@ EXP = Function(jnp.exp, jnp.log, _exp_divided_difference, _exp_by_products)
 LOGISTIC = Function(
     lax.logistic, lambda p: jnp.log(p) - jnp.log1p(-p), _logistic_divided_difference, _logistic_by_products
 )
-
-
-def eigh(a: Array) -> tuple[Array, Array]:
-    """Ascending w and V with A = V diag(w) V'."""
-    v, w = lax.linalg.eigh(a, symmetrize_input=False)
-    return w, v
 
 
 def _turn(v: Array, m: Array) -> Array:
