@@ -32,7 +32,7 @@ WORKLOADS = {
 }
 # Their peers make two batched LAPACK calls in one program, which can deadlock jaxlib 0.10 on two cores: see gdiff.cli.
 # The others run with the threads that a user gets: more of them make small calls slower, the peer's as well as ours.
-MORE_THREADS = {"P1", "P4", "P5", "P8", "P12", "mixtures"}
+MORE_THREADS = {"P1", "P4", "P5", "P8", "P9", "P12", "mixtures"}
 README = Path(__file__).parents[1] / "README.md"
 
 

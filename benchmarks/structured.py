@@ -1,4 +1,4 @@
-"""P9: Fisher information of a structured Gaussian, by whitening, against minus the expected Hessian by autodiff."""
+"""P9: Fisher information of a structured Gaussian, against minus the expected Hessian by autodiff."""
 
 from collections.abc import Iterator
 from typing import Any
