@@ -37,7 +37,7 @@ _FROM = {  # module: its public names
     "derived": ("Derivation", "derive"),
     "estimation": ("maximum_likelihood",),
     "information": ("Information",),
-    "laplace_approximation": ("laplace",),
+    "laplace_approximation": ("LaplaceApproximation", "laplace"),
     "lookup": ("catalogue",),
     "statistics": ("SufficientStatistics",),
     "status": ("Status",),

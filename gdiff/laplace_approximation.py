@@ -23,6 +23,7 @@ from gdiff import importance, linalg, mode
 from gdiff.display import Table, number
 from gdiff.parameters import direction, names_of, ravel, spread
 from gdiff.status import Status
+from gdiff.symmetric.coordinates import symmetrize
 from gdiff.validity import is_traced
 
 LogDensity = Callable[[Any], Array]
@@ -140,21 +141,21 @@ class LaplaceApproximation:
 
     @property
     def covariance(self) -> Array:
-        """H^-1, (p, p)."""
+        """H^-1, (p, p), exactly symmetric; (..., p, p) of a batch."""
         root = self._root()
-        return linalg.matmul(root, root.mT)
+        return symmetrize(linalg.matmul(root, root.mT))
 
     @property
     def sds(self) -> Any:
         """Marginal standard deviations, the roots of the diagonal of H^-1, a tree like `mode`."""
-        root = self._root()
-        return self._tree(jnp.sqrt(jnp.sum(root * root, axis=-1)))
+        self._check_single()
+        return self._tree(jnp.sqrt(linalg.diagonal(self.covariance)))
 
     def _root(self) -> Array:
         """R with H^-1 = R R'; NaN where there is no covariance."""
-        self._check_single()
         ok = self.status == Status.OK
-        return jnp.where(ok, linalg.root_of_inverse(_stand_in(self.precision, ok))[0], jnp.nan)
+        root, _ = linalg.root_of_inverse(_stand_in(self.precision, ok))
+        return jnp.where(ok[..., None, None], root, jnp.nan)
 
     def _tree(self, vector: Array) -> Any:
         return ravel_pytree(self.mode)[1](vector)
@@ -168,6 +169,7 @@ class LaplaceApproximation:
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Any:
         """Draws of N(mode, H^-1): a tree like `mode`, each leaf with `shape` in front."""
+        self._check_single()
         vector, unravel = ravel_pytree(self.mode)
         root = self._root()
         z = jax.random.normal(key, (math.prod(shape), len(vector)), vector.dtype)
@@ -262,7 +264,7 @@ class LaplaceApproximation:
 
 
 def _stand_in(precision: Array, ok: Array) -> Array:
-    return jnp.where(ok, precision, jnp.eye(len(precision), dtype=precision.dtype))
+    return jnp.where(ok[..., None, None], precision, jnp.eye(precision.shape[-1], dtype=precision.dtype))
 
 
 def laplace(

@@ -208,14 +208,15 @@ def _quadratic_form_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     return jnp.sum(r * y, axis=-1), jnp.sum(y * (2 * dr - matvec(symmetrize(ds), y)), axis=-1)
 
 
-def root_of_inverse(m: Float[Array, "d d"]) -> tuple[Float[Array, "d d"], Float[Array, ""]]:
+def root_of_inverse(m: Float[Array, "*batch d d"]) -> tuple[Float[Array, "*batch d d"], Float[Array, "*batch"]]:
     """R with M^-1 = R R', and log|M|, of a positive definite M = D L L' D, D the roots of its diagonal: R = D^-1 L^-T.
 
     The units of the variables cost no digits; NaN where M has no factor.
     """
     scale = jnp.sqrt(diagonal(m))
     lower = cholesky(m / outer(scale, scale))
-    return inverse_lower(lower).T / scale[:, None], log_det_from_cholesky(lower) + 2 * jnp.sum(jnp.log(scale))
+    log_det = log_det_from_cholesky(lower) + 2 * jnp.sum(jnp.log(scale), axis=-1)
+    return inverse_lower(lower).mT / scale[..., :, None], log_det
 
 
 def eigh(m: Float[Array, "*batch d d"]) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch d d"]]:

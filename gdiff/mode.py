@@ -197,7 +197,6 @@ def judge(f: Function, point: Point, bounds: Bounds, rtol: float) -> Judgement:
     positive = values > floor
     scale = 1e-2 * (1 + jnp.max(jnp.abs(point.x), initial=0))
     reach = jnp.where(positive, _NEAR / jnp.sqrt(jnp.where(positive, values, 1)), scale)
-
     lengths = reach[:, None] * jnp.array([1, -1, _NEARER, -_NEARER], reach.dtype)
     ends = point.x + lengths[..., None] * point.eigenvectors.T[:, None, :]  # (p, 4, p)
     heights, slopes = lax.map(jax.value_and_grad(f), ends.reshape(-1, len(point.x)))

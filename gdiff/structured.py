@@ -175,7 +175,7 @@ class StructuredGaussian:
         max_steps: int = 100,
         rtol: float = 1e-8,
     ) -> "Fit":
-        """Maximum likelihood by Fisher scoring, theta + t F^-1 score, t halved until the likelihood rises.
+        """Maximum likelihood by Fisher scoring, theta + t F^-1 score, t lowered until the likelihood rises.
 
         `prior`, whose precision adds to F (the mode of the posterior is found), is independent normals by name,
         {"slope": (mean, sd)}, or a pair (mean, precision): a tree like theta, and a matrix (p, p). `fixed` are names of
@@ -222,7 +222,7 @@ class StructuredGaussian:
                 meat=None if each is None else linalg.matmul(each.T, each),
             )
 
-        if is_traced(vector, sample):
+        if is_traced(vector, sample, center, precision):
             return maximise(vector, sample, None)
         with running("fitting") as tell:
             fit = jax.block_until_ready(jax.jit(partial(maximise, tell=tell))(vector, sample))

@@ -189,8 +189,10 @@ def test_batches_under_vmap():
     found = jax.vmap(one)(curvatures)
     assert found.status.tolist() == [Status.OK, Status.FLAT_DIRECTION, Status.SADDLE]
     np.testing.assert_allclose(jax.vmap(lambda a: a.sds)(found)[0], np.sqrt([0.5, 0.25]))
+    np.testing.assert_allclose(found.covariance[0], np.diag([0.5, 0.25]), atol=1e-15)
+    assert np.isnan(found.covariance[1:]).all()
     with pytest.raises(ValueError, match="jax.vmap"):
-        _ = found.covariance
+        _ = found.sds
     assert "a batch (3,)" in str(found)
     with pytest.raises(TypeError, match="log_density"):
         jax.jit(one)(curvatures[0]).importance_weights()
