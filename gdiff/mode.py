@@ -28,7 +28,6 @@ _NEARER = 1 / 16  # of that distance, where a kink is told from a quartic
 _CHANGED = 2.0  # how much the curvature may change on the way there
 _NOISE = 1e3  # eps times the largest curvature and the parameters: what rounding makes of a slope that is 0
 _MET = 10.0  # times the distance at which the search ends, within which it has converged
-_WALL = 1e-3  # of a Newton step that is kept from being made by a wall
 
 
 class Bounds(NamedTuple):
@@ -209,7 +208,6 @@ def judge(f: Function, point: Point, bounds: Bounds, rtol: float) -> Judgement:
     jump = nearer * reach * _NEARER * 2  # of the slope, over the shorter distance
     noise = _NOISE * eps * jnp.max(size, initial=0) * (1 + jnp.max(jnp.abs(point.x), initial=0))
     kink = (~positive | changed) & (nearer > _CHANGED * near) & (jump > noise)
-    behind_wall = ~jnp.isfinite(f(point.x + _WALL * point.step)) | bounds.outside(point.x + _WALL * point.step)
     far = point.distance > _MET * nearness(rtol, point.x.dtype)
     everywhere = jnp.ones_like(positive)
     rules = (  # the last that applies is the one that is said first
@@ -217,7 +215,7 @@ def judge(f: Function, point: Point, bounds: Bounds, rtol: float) -> Judgement:
         (jnp.any(values < -floor), Status.SADDLE, values < -floor),
         (jnp.any(kink), Status.NOT_CONVERGED, kink),
         (far, Status.NOT_CONVERGED, jnp.abs(point.along) / jnp.sqrt(point.size) > point.distance / 2),
-        (jnp.any(~point.free) | jnp.any(walled) | (far & behind_wall), Status.AT_BOUND, walled),
+        (jnp.any(~point.free) | jnp.any(walled), Status.AT_BOUND, walled),
         (~point.finite, Status.NOT_FINITE, everywhere),
         (jnp.isposinf(point.value), Status.NOT_CONVERGED, everywhere),  # it rises without end
     )
