@@ -235,6 +235,16 @@ def test_what_the_data_do_not_identify_is_named():
     assert Status(int(model.fit(data, {"a": 0.0, "b": 0.0, "c": 0.5}, prior={"b": (0.0, 1.0)}).status)) is Status.OK
 
 
+def test_a_maximum_without_expected_information_has_no_errors():
+    """A mean of t^2 with data below zero: at t = 0 the data curve the likelihood, and the model expects nothing."""
+    model = StructuredGaussian(lambda t: (t**2, jnp.eye(2)))
+    fit = model.fit(np.random.default_rng(0).normal(size=(30, 2)) - 2, 0.0)
+    assert float(fit.observed.matrix[0, 0]) > 0
+    assert Status(int(fit.status)) is Status.FLAT_DIRECTION
+    assert np.isnan(fit.standard_errors).all()
+    assert "theta" in fit.explain()
+
+
 def test_fits_that_do_not_end_and_starts_that_are_invalid():
     data = sample(AR1, TRUTH, 20)
     fit = AR1.fit(data, {"level": 0.0, "log_variance": 0.0, "z": 0.1}, max_steps=1)
