@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 _SHORTER = 1 / 4  # a step that did not rise, next time
 _TRIES = 25  # before the function is said not to rise at all
+_MET = 10.0  # times the distance at which a climb ends, within which it has arrived
 _RISE = 1e-4  # of the rise that the slope promises, that a step must bring (Armijo)
 
 
@@ -45,6 +46,11 @@ class Point(Protocol):
 def nearness(rtol: float, dtype: Any) -> float:
     """The distance at which a climb ends: rtol, or the root of eps, below which rounding moves the maximum."""
     return max(rtol, float(jnp.finfo(dtype).eps) ** 0.5)
+
+
+def not_there(distance: Array, rtol: float) -> Array:
+    """Whether a climb ended well before the distance at which it should."""
+    return distance > _MET * nearness(rtol, distance.dtype)
 
 
 def ascend(

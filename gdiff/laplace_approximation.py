@@ -204,10 +204,11 @@ class LaplaceApproximation:
             mean = jnp.sum(w * x, axis=0)
             sds = jnp.sqrt(jnp.sum(w * (x - mean) ** 2, axis=0))
             evidence = jax.nn.logsumexp(ratio) - math.log(draws)
-            return ImportanceWeights(jax.vmap(unravel)(x), log_weights, k, evidence, unravel(mean), unravel(sds), 0.0)
+            plain = jnp.sqrt(jnp.sum(root * root, axis=1))
+            trees = (unravel(moment) for moment in (mean, sds, plain))
+            return ImportanceWeights(jax.vmap(unravel)(x), log_weights, k, evidence, *trees)
 
         found = jax.jit(weigh)(vector, _stand_in(self.precision, ok))
-        found = ImportanceWeights(**{**vars(found), "plain_sds": self.sds})
         return jax.tree.map(lambda leaf: jnp.where(ok, leaf, jnp.nan), found)
 
     def to_numpyro(self) -> Any:
@@ -231,7 +232,7 @@ class LaplaceApproximation:
         status = Status(int(self.status))
         if status is Status.OK:
             return "ok: a maximum with a curvature in every direction."
-        where = f"{status.name.lower().replace('_', ' ')}: {status.explain()}"
+        where = f"{status.words}: {status.explain()}"
         vectors = [(i, self.eigenvectors[:, i]) for i in np.flatnonzero(np.asarray(self.offending))]
         largest = number(float(jnp.max(jnp.abs(self.eigenvalues))), 3)
         lines = [

@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array
 
 from gdiff import linalg
-from gdiff.ascent import ascend, nearness
+from gdiff.ascent import ascend, nearness, not_there
 from gdiff.status import Status
 from gdiff.symmetric.coordinates import symmetrize
 
@@ -27,7 +27,6 @@ _NEAR = 0.1  # standard deviations from a maximum, where its curvature must stil
 _NEARER = 1 / 16  # of that distance, where a kink is told from a quartic
 _CHANGED = 2.0  # how much the curvature may change on the way there
 _NOISE = 1e3  # eps times the largest curvature and the parameters: what rounding makes of a slope that is 0
-_MET = 10.0  # times the distance at which the search ends, within which it has converged
 
 
 class Bounds(NamedTuple):
@@ -208,7 +207,7 @@ def judge(f: Function, point: Point, bounds: Bounds, rtol: float) -> Judgement:
     jump = nearer * reach * _NEARER * 2  # of the slope, over the shorter distance
     noise = _NOISE * eps * jnp.max(size, initial=0) * (1 + jnp.max(jnp.abs(point.x), initial=0))
     kink = (~positive | changed) & (nearer > _CHANGED * near) & (jump > noise)
-    far = point.distance > _MET * nearness(rtol, point.x.dtype)
+    far = not_there(point.distance, rtol)
     everywhere = jnp.ones_like(positive)
     rules = (  # the last that applies is the one that is said first
         (jnp.any(~positive | changed), Status.FLAT_DIRECTION, ~positive | changed),

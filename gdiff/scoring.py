@@ -11,15 +11,13 @@ import numpy as np
 from jaxtyping import Array
 
 from gdiff import linalg
-from gdiff.ascent import ascend, nearness
+from gdiff.ascent import ascend, nearness, not_there
 from gdiff.display import Table, number
 from gdiff.information import Information, unit_diagonal
 from gdiff.mode import resolved
 from gdiff.status import Status
 from gdiff.symmetric.coordinates import symmetrize
 from gdiff.validity import is_traced
-
-_MET = 10.0  # times the distance at which the search ends, within which it has converged
 
 
 class Place(NamedTuple):
@@ -89,7 +87,7 @@ def judged(
         (jnp.any(curvatures <= limit), Status.FLAT_DIRECTION),
         (jnp.any(curvatures < -limit), Status.SADDLE),
         (expected.status == Status.FLAT_DIRECTION, Status.FLAT_DIRECTION),
-        (found.distance > _MET * nearness(rtol, found.x.dtype), Status.NOT_CONVERGED),
+        (not_there(found.distance, rtol), Status.NOT_CONVERGED),
         (~jnp.isfinite(found.value) | ~jnp.all(jnp.isfinite(hessian)), Status.NOT_FINITE),
     ):
         status = jnp.where(applies, reason, status)
@@ -161,7 +159,7 @@ class Fit:
             which = self.information if int(self.information.status) != Status.OK else self.observed
             return which.explain()
         to_go = f" {number(float(self.distance), 2)} standard errors to go after {int(self.steps)} steps."
-        said = f"{status.name.lower().replace('_', ' ')}: {status.explain()}"
+        said = f"{status.words}: {status.explain()}"
         return said + (to_go if status is Status.NOT_CONVERGED else "")
 
     def table(self) -> Table:

@@ -18,6 +18,11 @@ class Status(enum.IntEnum):
     FLAT_DIRECTION = 9
     AT_BOUND = 10
 
+    @property
+    def words(self) -> str:
+        """Its name, as a person writes it."""
+        return self.name.lower().replace("_", " ")
+
     def explain(self) -> str:
         """What is wrong, and what to do."""
         return _EXPLANATIONS[self]

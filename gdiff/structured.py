@@ -148,8 +148,7 @@ class StructuredGaussian:
         self._raise_if_invalid(theta)
         tangents, status = self._tangents(vector, unravel)
         sample = jnp.atleast_2d(_sample(rows))
-        each = guard(tangents.contributions(sample), status, (vector, 1))
-        return jnp.asarray(each)
+        return guard(tangents.contributions(sample), status, (vector, 1))
 
     def sandwich(self, theta: Any, rows: ArrayLike) -> Array:
         """J^-1 (sum_k s_k s_k') J^-1, (p, p), J the observed information: the covariance of the maximum likelihood
