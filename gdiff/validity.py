@@ -228,12 +228,18 @@ def cholesky_factor(lower: Array) -> Factor:
 # NaN in every derivative where invalid, and nowhere else.
 
 
-_GOLDEN = (math.sqrt(5) - 1) / 2
+_IRRATIONAL = ((math.sqrt(5) - 1) / 2, math.sqrt(2) - 1)
+
+
+def uneven_axes(event: tuple[int, ...], dtype: Any) -> list[np.ndarray]:
+    """Weights between 1 and 2 along each of an event's axes: of their products, no two equal entries cancel."""
+    axes = np.ix_(*(1 + np.modf(g * np.arange(1, n + 1))[0] for g, n in zip(_IRRATIONAL, event, strict=False)))
+    return [axis.astype(dtype) for axis in axes]
 
 
 def uneven(event: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Weights between 1 and 2 for the entries of an event: no two entries of equal size cancel."""
-    return (1 + np.modf(_GOLDEN * np.arange(1, math.prod(event) + 1))[0]).reshape(event).astype(dtype)
+    """The products of `uneven_axes`, for the entries of a small event."""
+    return math.prod(uneven_axes(event, dtype), start=np.ones(event, dtype))
 
 
 def nan_unless(ok: Array, t: Array) -> Array:
@@ -252,7 +258,7 @@ def nan_unless(ok: Array, t: Array) -> Array:
 
 def _event_sum(t: Array, event_ndim: int, batch: tuple[int, ...]) -> Array:
     """A sum over an event's entries, item by item, with uneven weights."""
-    weighted = t * uneven(t.shape[t.ndim - event_ndim :], t.dtype)
+    weighted = math.prod(uneven_axes(t.shape[t.ndim - event_ndim :], t.dtype), start=t)
     return jnp.broadcast_to(jnp.sum(weighted, axis=tuple(range(-event_ndim, 0))), batch)
 
 

@@ -415,7 +415,7 @@ def test_values_form_no_inverse_and_gradients_factorise_once():
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("d", [linalg.UNROLLED, linalg.UNROLLED + 1, linalg.HALVED + 2])
+@pytest.mark.parametrize("d", [linalg.UNROLLED, linalg.UNROLLED + 1, linalg.PROBED + 2])
 def test_every_kernel_lowers_for_accelerators(d, dtype):
     x, cov = np.ones(d, dtype), np.eye(d, dtype=dtype)
 
