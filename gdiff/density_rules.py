@@ -5,12 +5,16 @@ status. A value on its own forms no inverse; a derivative forms one, once, and i
 the number of variables that the density is of: fewer than the matrix has where `gdiff.missing` fills it up.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.custom_batching import custom_vmap
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
@@ -27,6 +31,7 @@ from gdiff.validity import (
     finite_status,
     nan_unless,
     positive_definite,
+    positive_definite_swept,
     positive_definite_unrolled,
     stand_in,
     trace_of,
@@ -56,7 +61,7 @@ def _differentiated_as(function: Callable) -> Callable:
     return decorate
 
 
-# A small covariance for each observation: entry by entry, the score packed once, and its stand-ins with it.
+# A small covariance for each observation: entry by entry or swept, the score formed once, and its stand-ins with it.
 
 
 class _Each(NamedTuple):
@@ -77,7 +82,13 @@ class _Each(NamedTuple):
 @jax.custom_jvp
 def _each(x: Array, mean: Array, cov: Array, d: Dimensions) -> _Each:
     """log N, -+P r, A = -1/2 (P - P r r' P) and P (Cookbook 346; 86; 57 and 61), (..., d) and (..., d, d)."""
-    resid = x - mean
+    if cov.shape[-1] <= linalg.UNROLLED:
+        return _each_unrolled(x - mean, cov, d)
+    return _each_swept(x - mean, cov, jnp.asarray(d, cov.dtype))
+
+
+def _each_unrolled(resid: Array, cov: Array, d: Dimensions) -> _Each:
+    """Entry by entry, the score packed once."""
     size, s = cov.shape[-1], positive_definite_unrolled(cov)
     r, p = [resid[..., i] for i in range(size)], s.inverse
     ok = kernels.stored(kernels.every([s.ok, *map(jnp.isfinite, r)]), resid.dtype)
@@ -100,6 +111,52 @@ def _each(x: Array, mean: Array, cov: Array, d: Dimensions) -> _Each:
         ok,
         status,
     )
+
+
+@custom_vmap
+def _each_swept(resid: Array, cov: Array, d: Array) -> _Each:
+    """Swept a chunk of a batch at a time, on CPUs; a single one, and elsewhere any, by its factor."""
+    several = resid.size > resid.shape[-1]
+    by_lanes = partial(kernels.by_lanes, _lanes, (1, 2)) if several else _by_factor
+    value, g, a, p, status = lax.platform_dependent(resid, cov, cpu=by_lanes, default=_by_factor)
+    ok = status == Status.OK
+    value = jnp.where(ok, value - d * math.log(2 * math.pi) / 2, jnp.nan)
+    return _Each(value, jnp.where(ok[..., None], -g, g), g, a, p, ok, status)
+
+
+@_each_swept.def_vmap
+def _each_swept_batched(size: int, batched: tuple, *arguments: Array) -> tuple:
+    """vmap adds a batch axis in front."""
+    leading = [
+        a if is_batched else jnp.broadcast_to(a, (size, *a.shape))
+        for a, is_batched in zip(arguments, batched, strict=True)
+    ]
+    result = _each_swept(*leading)
+    return result, jax.tree.map(lambda _: True, result)
+
+
+def _lanes(r: Array, cov: Array) -> tuple[Array, ...]:
+    """log N without its constant, P r, A, P and the status, of (d, m) and (d, d, m), the batch last."""
+    s = positive_definite_swept(cov)
+    status = jnp.where(jnp.all(jnp.isfinite(r), axis=0), s.status, Status.NOT_FINITE)
+    ok = status == Status.OK
+    weights = uneven(cov.shape[:2], r.dtype)
+    y = jnp.sum(s.inverse * r, axis=1)
+    value = log_density(jnp.sum(r * y, axis=0), s.log_det, 0)
+    a = jnp.where(ok, (y[:, None] * y - s.inverse) / 2, weights[..., None])
+    return value, jnp.where(ok, y, weights[0, :, None]), a, jnp.where(ok, s.inverse, 0), status
+
+
+def _by_factor(r: Array, cov: Array) -> tuple[Array, ...]:
+    """The same of (..., d) and (..., d, d)."""
+    s = positive_definite(cov)
+    status = worst(finite_status(r, 1), s.status)
+    ok = status == Status.OK
+    weights = uneven(cov.shape[-2:], r.dtype)
+    y = matvec(s.inverse, r)
+    value = log_density(jnp.sum(r * y, axis=-1), s.log_det, 0)
+    a = jnp.where(ok[..., None, None], (outer(y, y) - s.inverse) / 2, weights)
+    return value, jnp.where(ok[..., None], y, weights[0]), a, jnp.where(ok[..., None, None], s.inverse, 0), status
 
 
 def _value_tangent(score: _Each, tangents: tuple) -> Array:

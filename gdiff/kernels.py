@@ -1,13 +1,16 @@
-"""The arithmetic of small matrices, entry by entry; `gdiff.linalg` chooses it from static shapes.
+"""The arithmetic of small matrices, by entries or by lanes; `gdiff.linalg` chooses it from static shapes.
 
-Symmetric matrices of few dimensions as the scalars of their lower triangles, each an array over the batch, in code
-unrolled over d: XLA fuses it into a few loops over the batch, where LAPACK is called once a matrix. Nothing is checked.
+LAPACK is called once a matrix. Symmetric matrices of few dimensions are the scalars of their lower triangles, each an
+array over the batch, in code unrolled over d that XLA fuses into a few loops over the batch. Of somewhat more they are
+arrays with the batch as the last axis, swept a chunk at a time. Nothing is checked.
 """
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -144,3 +147,46 @@ def solve_entries(factor: UnitFactor, z: list[Array]) -> list[Array]:
             entry = entry + factor.u[k, i] * w[k]
         y.append(entry)
     return y
+
+
+LANES = 250  # matrices that are swept together: 32 to 1000 of them take the same time, which is when they stay in cache
+
+
+def by_lanes(function: Callable, event_ndims: tuple[int, ...], *arrays: Array) -> Any:
+    """`function` of arrays whose one batch axis is the last, a chunk at a time; of arrays whose batch axes lead.
+
+    A chunk lies in the cache while all of its work is done, and each step is vector code along the batch. One after the
+    other: side by side, two loops were slower. The last chunk starts early enough to be whole.
+    """
+    batch = arrays[0].shape[: arrays[0].ndim - event_ndims[0]]
+    flat = [a.reshape(-1, *a.shape[a.ndim - event :]) for a, event in zip(arrays, event_ndims, strict=True)]
+    count = len(flat[0])
+    lanes = min(LANES, count)
+
+    def chunk(start: Array) -> Any:
+        parts = [lax.dynamic_slice_in_dim(a, start, lanes) for a in flat]
+        return jax.tree.map(lambda a: jnp.moveaxis(a, -1, 0), function(*(jnp.moveaxis(a, 0, -1) for a in parts)))
+
+    def step(i: Array, results: Any) -> Any:
+        start = jnp.minimum(i * lanes, count - lanes)
+        return jax.tree.map(lambda r, c: lax.dynamic_update_slice_in_dim(r, c, start, 0), results, chunk(start))
+
+    shapes = jax.eval_shape(chunk, 0)
+    empty = jax.tree.map(lambda a: jnp.zeros((count, *a.shape[1:]), a.dtype), shapes)
+    results = lax.fori_loop(0, -(-count // lanes), step, empty)
+    return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), results)
+
+
+def sweep(s: Array) -> tuple[Array, Array]:
+    """P = S^-1, symmetric, and the pivots (d, batch), of (d, d, batch), by Gauss and Jordan's elimination in place.
+
+    Goodnight, A tutorial on the SWEEP operator (1979); the pivots are those of S = M D M'.
+    """
+    pivots = []
+    for k in range(len(s)):
+        pivot = s[k, k]
+        column, row = s[:, k], s[k] / pivot
+        s = s - column[:, None] * row
+        s = s.at[k].set(row).at[:, k].set(-column / pivot).at[k, k].set(1 / pivot)
+        pivots.append(pivot)
+    return s / 2 + s.swapaxes(0, 1) / 2, jnp.stack(pivots)

@@ -69,9 +69,14 @@ def inverse_lower(lower: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d
 
 # Dimensions up to which a matrix is factorised entry by entry; above, by LAPACK. Value and gradient of 20,000
 # densities, a covariance each, against autodiff (CPU time): entry by entry 8.4, 5.1, 4.6, 2.9, 2.5 for d = 4 to 8 in
-# float64 and 15, 6.5, 6.1, 4.7, 3.0 in float32; by LAPACK 1.6 to 2.0 and 1.2 to 1.3. But d = 8 took 1.6 s to compile,
-# five times autodiff's, and 100,000 of them leave the caches (1.4).
+# float64 and 15, 6.5, 6.1, 4.7, 3.0 in float32; by LAPACK 1.6 to 2.0 and 1.2 to 1.3.
+# From d = 7 on each output recomputes what it shares with others (d = 8: 1.6 s to compile, 1.4 times for 100,000).
 UNROLLED = 6
+
+# Dimensions up to which each item of a batch with a density of its own has its matrix swept, with the batch as the last
+# axis. 100,000 value and gradients against autodiff (float64, float32; LAPACK's in brackets): 3.2, 3.3 for d = 8 (1.4,
+# 1.3), 1.6, 2.1 for d = 12 (1.4, 1.6), 1.7, 1.9 for d = 16 (1.8, 1.4). From two items on no slower than LAPACK's.
+SWEPT = 12
 
 
 class Inverse(NamedTuple):
@@ -126,11 +131,11 @@ def inverse(s: Float[Array, "*batch d d"]) -> Inverse:
     """
     if 0 < s.shape[-1] <= UNROLLED:
         factor = kernels.factorise(kernels.entries(s))
-        p = kernels.inverse_entries(factor)
-        inflation = [s[..., i, i] * p[i, i] for i in range(s.shape[-1])]
+        entries = kernels.inverse_entries(factor)
+        inflation = [s[..., i, i] * entries[i, i] for i in range(s.shape[-1])]
         factored = kernels.every([pivot > 0 for pivot in factor.pivots])
         return Inverse(
-            kernels.pack_symmetric(p),
+            kernels.pack_symmetric(entries),
             kernels.log_determinant(factor),
             jnp.where(factored, functools.reduce(jnp.maximum, inflation), jnp.nan),
         )

@@ -193,7 +193,7 @@ def _logpdf(
     event, d = int(mean.ndim > 0), mean.shape[-1] if mean.ndim else 1
     if mask is not None:
         value, status = of_observed(name, x, mean, matrix, mask)
-    elif name == "cov" and matrix.ndim >= 2 and matrix.shape[:-2] == batch and 0 < d <= linalg.UNROLLED:
+    elif name == "cov" and matrix.ndim >= 2 and matrix.shape[:-2] == batch and 0 < d <= linalg.SWEPT:
         return of_each(*(jnp.broadcast_to(a, matrix.shape[:-1]) for a in (x, mean)), matrix, d)
     else:
         resid = x - mean

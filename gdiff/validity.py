@@ -115,10 +115,10 @@ def _limit(dtype: Any) -> float:
     return 1 / (8 * float(jnp.finfo(dtype).eps))  # eps = 2u
 
 
-def _judgement(s: Array, symmetric: Array, definite: Array) -> Array:
+def _judgement(finite: Array, symmetric: Array, definite: Array) -> Array:
     """The first rule that a covariance breaks; what is not finite passes neither of the other two."""
     broken = jnp.where(symmetric, Status.NOT_POSITIVE_DEFINITE, Status.NOT_SYMMETRIC)
-    return jnp.where(symmetric & definite, Status.OK, jnp.where(_finite(s, 2), broken, Status.NOT_FINITE))
+    return jnp.where(symmetric & definite, Status.OK, jnp.where(finite, broken, Status.NOT_FINITE))
 
 
 def _symmetric(s: Array) -> Array:
@@ -132,7 +132,7 @@ def positive_definite(s: Array) -> Positive:
     """Judge (..., d, d) by the rules above and invert what is valid."""
     whole = symmetrize(s)
     inverse = linalg.inverse(whole)
-    status = _judgement(s, _symmetric(s), inverse.inflation <= _limit(s.dtype))
+    status = _judgement(_finite(s, 2), _symmetric(s), inverse.inflation <= _limit(s.dtype))
     ok, eye = status == Status.OK, jnp.eye(s.shape[-1], dtype=s.dtype)
     return Positive(
         jnp.where(ok[..., None, None], whole, eye),
@@ -169,14 +169,37 @@ def positive_definite_unrolled(s: Array) -> Unrolled:
         apart = jnp.abs(rows[i][j] - rows[j][i])
         near = apart * jnp.abs(p[i, i]) * (apart * jnp.abs(p[j, j])) <= eps * inflation[i] * inflation[j]
         symmetric = symmetric & ((apart == 0) | near)
-    return Unrolled(factor, p, symmetric & definite, _judgement(s, symmetric, definite))
+    return Unrolled(factor, p, symmetric & definite, _judgement(_finite(s, 2), symmetric, definite))
+
+
+class Swept(NamedTuple):
+    """Covariances with the batch as the last axis: inverse, log-determinant and judgement; no stand-in is made."""
+
+    inverse: Array
+    log_det: Array
+    status: Array
+
+
+def positive_definite_swept(s: Array) -> Swept:
+    """Judge (d, d, batch) by the same rules."""
+    d, mirrored = len(s), s.swapaxes(0, 1)
+    p, pivots = kernels.sweep(s / 2 + mirrored / 2)
+    variances, precisions = (m.reshape(d * d, -1)[:: d + 1] for m in (s, p))
+    definite = jnp.all((pivots > 0) & (jnp.abs(variances * precisions) <= _limit(s.dtype)), axis=0)
+    root, size = jnp.sqrt(jnp.abs(variances)), jnp.abs(s)
+    near = jnp.abs(s - mirrored) <= math.sqrt(jnp.finfo(s.dtype).eps) * jnp.maximum(
+        root[:, None] * root, jnp.maximum(size, jnp.abs(mirrored))
+    )
+    finite = jnp.all(jnp.isfinite(s), axis=(0, 1))
+    status = _judgement(finite, jnp.all(near, axis=(0, 1)), definite)
+    return Swept(p, jnp.sum(jnp.log(pivots), axis=0), status)
 
 
 def definite_factor(s: Array) -> "Factor":
     """The Cholesky factor of a covariance (..., d, d), judged as by `positive_definite`, without its inverse."""
     whole = symmetrize(s)
     lower = linalg.cholesky(whole)
-    status = _judgement(s, _symmetric(s), linalg.inflation_within(whole, lower, _limit(s.dtype)))
+    status = _judgement(_finite(s, 2), _symmetric(s), linalg.inflation_within(whole, lower, _limit(s.dtype)))
     eye = jnp.eye(s.shape[-1], dtype=s.dtype)
     return Factor(jnp.where((status == Status.OK)[..., None, None], lower, eye), status)
 

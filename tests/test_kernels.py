@@ -43,6 +43,31 @@ def test_unrolled_factors_are_right_to_the_last_digits(d, dtype):
         assert_close(got["mahalanobis"][i], exact(r) @ y, limit, what=what)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [linalg.UNROLLED + 1, linalg.SWEPT])
+def test_swept_inverses_are_right_to_the_last_digits(d, dtype):
+    rng = np.random.default_rng(d)
+    conditions = (1.0, 1e6, 1e12) if dtype == np.float64 else (1.0, 1e3, 1e5)
+    covs = np.stack([covariance(rng, d, c, dtype) for c in conditions], axis=-1)
+    p, pivots = jax.jit(kernels.sweep)(covs)
+    assert p.dtype == pivots.dtype == dtype
+    for i, condition in enumerate(conditions):
+        cov = covs[..., i]
+        what, limit, scale = f"cond {condition}", bound(cov, dtype), units(cov)
+        assert_close(p[..., i], inverse(cov), limit, np.outer(scale, scale), what=what)
+        assert_close(np.sum(np.log(pivots[:, i])), log_abs_det(cov), limit, what=what)
+        assert np.array_equal(p[..., i], p[..., i].T)
+
+
+@pytest.mark.parametrize("batch", [(1,), (kernels.LANES,), (kernels.LANES + 1,), (3, kernels.LANES - 1)])
+def test_by_lanes_every_item_is_worked_on_and_lies_where_it_was(batch):
+    rng = np.random.default_rng(0)
+    r, m = rng.normal(size=(*batch, 2)), rng.normal(size=(*batch, 2, 2))
+    product, total = jax.jit(lambda r, m: kernels.by_lanes(lambda r, m: (m * r, r.sum(0)), (1, 2), r, m))(r, m)
+    np.testing.assert_array_equal(product, m * r[..., None, :])
+    np.testing.assert_allclose(total, r.sum(-1), rtol=1e-15, atol=1e-15)
+
+
 def test_packing_puts_every_entry_in_its_place():
     batch = jnp.arange(4.0).reshape(2, 2)
     assert jnp.array_equal(kernels.pack_vector([batch, batch + 10]), jnp.stack([batch, batch + 10], -1))

@@ -16,6 +16,7 @@ from gdiff import SufficientStatistics, linalg, multivariate_normal
 from gdiff.density_rules import PARAMETERIZED
 from gdiff.multivariate_normal import log_likelihood, logpdf
 from gdiff.tolerance import agree, tolerance
+from gdiff.validity import positive_definite, positive_definite_swept
 from tests.oracle import Gaussian, assert_close, bound, covariance, exact, inverse, units
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
@@ -415,7 +416,7 @@ def test_values_form_no_inverse_and_gradients_factorise_once():
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("d", [linalg.UNROLLED, linalg.UNROLLED + 1, linalg.PROBED + 2])
+@pytest.mark.parametrize("d", [linalg.UNROLLED, linalg.SWEPT, linalg.PROBED + 2])
 def test_every_kernel_lowers_for_accelerators(d, dtype):
     x, cov = np.ones(d, dtype), np.eye(d, dtype=dtype)
 
@@ -428,7 +429,7 @@ def test_every_kernel_lowers_for_accelerators(d, dtype):
     assert export.export(jax.jit(all_orders), platforms=["cuda", "tpu"])(x, cov).platforms == ("cuda", "tpu")
 
 
-@pytest.mark.parametrize("d", [2, 3, 6])
+@pytest.mark.parametrize("d", [2, 3, 6, 8])
 def test_a_covariance_for_each_observation_is_that_of_one_by_one(d):
     rng = np.random.default_rng(d)
     covs = np.stack([covariance(rng, d, 1e4) for _ in range(5)])
@@ -490,6 +491,26 @@ INVALID = {
     },
 }
 TABLE = [(name, case) for name, cases in INVALID.items() for case in cases]
+
+
+@pytest.mark.parametrize("d", [linalg.UNROLLED, linalg.UNROLLED + 1])
+def test_in_a_batch_of_more_dimensions_the_same_items_are_invalid_for_the_same_reason(d):
+    cases = [{}, *INVALID["cov"].values(), {}]
+    xs, means, covs = np.zeros((len(cases), d)), np.zeros((len(cases), d)), np.tile(np.eye(d), (len(cases), 1, 1))
+    for i, case in enumerate(cases):
+        xs[i, :3], means[i, :3] = case.get("x", X), case.get("mean", MEAN)
+        covs[i, :3, :3] = case.get("cov", COV)
+    value, gradients = jax.jit(jax.vmap(jax.value_and_grad(logpdf, (0, 1, 2))))(xs, means, covs)
+    good = [i for i, case in enumerate(cases) if not case]
+    for a in (value, *gradients):
+        assert np.flatnonzero(np.isfinite(a).reshape(len(cases), -1).all(1)).tolist() == good
+        assert np.flatnonzero(~np.isnan(a).reshape(len(cases), -1).all(1)).tolist() == good
+    single = jax.vmap(logpdf)(*(a[:1].astype(np.float32) for a in (xs, means, covs)))
+    assert single.dtype == np.float32
+    _, want = jax.jit(jax.vmap(jax.value_and_grad(logpdf, 2)))(xs[:, :3], means[:, :3], covs[:, :3, :3])
+    np.testing.assert_allclose(gradients[2][0, :3, :3], want[0], rtol=1e-12)
+    swept = jax.jit(positive_definite_swept)(np.moveaxis(covs, 0, -1)).status
+    assert swept.tolist() == jax.jit(positive_definite)(covs).status.tolist()
 
 
 @cache
