@@ -121,18 +121,25 @@ def _judgement(finite: Array, symmetric: Array, definite: Array) -> Array:
     return jnp.where(symmetric & definite, Status.OK, jnp.where(finite, broken, Status.NOT_FINITE))
 
 
-def _symmetric(s: Array) -> Array:
-    """|S_ij - S_ji| <= sqrt(eps) sqrt(S_ii) sqrt(S_jj); of what has larger S_ij, that it is symmetric is not denied."""
-    root, size = jnp.sqrt(jnp.abs(linalg.diagonal(s))), jnp.abs(s)
-    scale = jnp.maximum(root[..., :, None] * root[..., None, :], jnp.maximum(size, size.mT))
-    return jnp.all(jnp.abs(s - s.mT) <= math.sqrt(jnp.finfo(s.dtype).eps) * scale, axis=(-2, -1))
+def _entries(s: Array, variances: Array, axes: tuple[int, int] = (-2, -1)) -> tuple[Array, Array]:
+    """Whether all entries are finite, and |S_ij - S_ji| <= sqrt(eps) sqrt(S_ii) sqrt(S_jj), in one pass.
+
+    Of what has larger S_ij, that it is symmetric is not denied. `axes` are those of the rows and the columns.
+    """
+    root, size, mirrored = jnp.sqrt(jnp.abs(variances)), jnp.abs(s), s.swapaxes(*axes)
+    scale = jnp.expand_dims(root, axes[1]) * jnp.expand_dims(root, axes[0])
+    scale = jnp.maximum(scale, jnp.maximum(size, jnp.abs(mirrored)))
+    near = jnp.abs(s - mirrored) <= math.sqrt(jnp.finfo(s.dtype).eps) * scale
+    broken = jnp.where(jnp.isfinite(s), jnp.where(near, 0, 1), 2).astype(np.uint8)
+    worst_entry = jnp.max(broken, axis=axes, initial=0)
+    return worst_entry < 2, worst_entry < 1
 
 
 def positive_definite(s: Array) -> Positive:
     """Judge (..., d, d) by the rules above and invert what is valid."""
     whole = symmetrize(s)
     inverse = linalg.inverse(whole)
-    status = _judgement(_finite(s, 2), _symmetric(s), inverse.inflation <= _limit(s.dtype))
+    status = _judgement(*_entries(s, linalg.diagonal(s)), inverse.inflation <= _limit(s.dtype))
     ok, eye = status == Status.OK, jnp.eye(s.shape[-1], dtype=s.dtype)
     return Positive(
         jnp.where(ok[..., None, None], whole, eye),
@@ -182,24 +189,19 @@ class Swept(NamedTuple):
 
 def positive_definite_swept(s: Array) -> Swept:
     """Judge (d, d, batch) by the same rules."""
-    d, mirrored = len(s), s.swapaxes(0, 1)
-    p, pivots = kernels.sweep(s / 2 + mirrored / 2)
+    d = len(s)
+    p, pivots = kernels.sweep(s / 2 + s.swapaxes(0, 1) / 2)
     variances, precisions = (m.reshape(d * d, -1)[:: d + 1] for m in (s, p))
     definite = jnp.all((pivots > 0) & (jnp.abs(variances * precisions) <= _limit(s.dtype)), axis=0)
-    root, size = jnp.sqrt(jnp.abs(variances)), jnp.abs(s)
-    near = jnp.abs(s - mirrored) <= math.sqrt(jnp.finfo(s.dtype).eps) * jnp.maximum(
-        root[:, None] * root, jnp.maximum(size, jnp.abs(mirrored))
-    )
-    finite = jnp.all(jnp.isfinite(s), axis=(0, 1))
-    status = _judgement(finite, jnp.all(near, axis=(0, 1)), definite)
-    return Swept(p, jnp.sum(jnp.log(pivots), axis=0), status)
+    return Swept(p, jnp.sum(jnp.log(pivots), axis=0), _judgement(*_entries(s, variances, (0, 1)), definite))
 
 
 def definite_factor(s: Array) -> "Factor":
     """The Cholesky factor of a covariance (..., d, d), judged as by `positive_definite`, without its inverse."""
     whole = symmetrize(s)
     lower = linalg.cholesky(whole)
-    status = _judgement(_finite(s, 2), _symmetric(s), linalg.inflation_within(whole, lower, _limit(s.dtype)))
+    definite = linalg.inflation_within(whole, lower, _limit(s.dtype))
+    status = _judgement(*_entries(s, linalg.diagonal(s)), definite)
     eye = jnp.eye(s.shape[-1], dtype=s.dtype)
     return Factor(jnp.where((status == Status.OK)[..., None, None], lower, eye), status)
 
