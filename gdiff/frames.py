@@ -1,7 +1,7 @@
 """What is known of a derivative at one point, and the directions that it is known along."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,3 +50,55 @@ class PointTruth:
     value: np.ndarray
     blocks: tuple[BlockTruth, ...]
     role: str  # "given", "fit" or "fresh"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One block at n points, along a first axis; of K oracles along one before it."""
+
+    names: tuple[str, ...]  # of the oracles
+    present: np.ndarray  # (K, n), whether an oracle judged at a point
+    values: np.ndarray  # (K, n, r, c), NaN where it did not
+    bounds: np.ndarray  # (K, n, r, c), infinite where it did not
+    rows: np.ndarray  # (n, r, first)
+    columns: np.ndarray  # (n, c, second)
+    tensor: np.ndarray  # (n, first, second)
+    noise: np.ndarray  # (n, r, c)
+    entry_noise: np.ndarray | None  # (n, first, second)
+
+    @classmethod
+    def of(cls, blocks: Sequence[BlockTruth]) -> "Stack":
+        """The block as it is at each point."""
+        names = tuple(dict.fromkeys(name for block in blocks for name in block.estimates))
+        shape = blocks[0].noise.shape
+        nothing = np.full(shape, np.nan), np.full(shape, np.inf)
+        estimates = [[block.estimates.get(name, nothing) for block in blocks] for name in names]
+        values, bounds = (np.array([[e[i] for e in row] for row in estimates], dtype=float) for i in (0, 1))
+        noises = [block.entry_noise for block in blocks if block.entry_noise is not None]
+        return cls(
+            names,
+            np.array([[name in block.estimates for block in blocks] for name in names]),
+            values,
+            bounds,
+            np.stack([block.rows.matrix for block in blocks]),
+            np.stack([block.columns.matrix for block in blocks]),
+            np.stack([block.tensor for block in blocks]),
+            np.stack([block.noise for block in blocks]),
+            np.stack(noises) if noises else None,
+        )
+
+    def first(self, count: int) -> "Stack":
+        """At the first points only."""
+        if count == len(self.tensor):
+            return self
+        return replace(
+            self,
+            present=self.present[:, :count],
+            values=self.values[:, :count],
+            bounds=self.bounds[:, :count],
+            rows=self.rows[:count],
+            columns=self.columns[:count],
+            tensor=self.tensor[:count],
+            noise=self.noise[:count],
+            entry_noise=None if self.entry_noise is None else self.entry_noise[:count],
+        )

@@ -35,7 +35,7 @@ def _case(held: Held, outcome: Comparison, block: int, conventions: tuple[str | 
         entry_bound: np.ndarray | None = None,
     ) -> Sample:
         point, own = truth.points[n], truth.points[n].blocks[block]
-        there = n < len(held.points)
+        there = n < held.count
         array = np.asarray(held.values.arrays[n][block], dtype=float) if there else None
         return Sample(
             claimed=claimed,
@@ -51,15 +51,16 @@ def _case(held: Held, outcome: Comparison, block: int, conventions: tuple[str | 
             swapped={name: reading.read(np.asarray(arrays[n][block], dtype=float)) for name, arrays in swapped.items()},
         )
 
+    (rows, columns), entry_bounds = outcome.frames[block], outcome.entry_bounds[block]
     samples = [
         sample(
             n,
-            held.raw[n][block],
-            outcome.frames[n][block],
-            outcome.bounds[n][block],
-            outcome.entry_bounds[n][block],
+            held.raw[block][n],
+            (rows[n], columns[n]),
+            outcome.bounds[block][n],
+            None if entry_bounds is None else entry_bounds[n],
         )
-        for n in range(len(held.points))
+        for n in range(held.count)
     ]
     support = []
     for n, point in enumerate(truth.points):
@@ -133,7 +134,7 @@ def _judge(
         conventions = (convention,)
     outcomes = [held.compare(c) for c in conventions]
     notes = truth.notes
-    if not held.points or not any(o.checks for o in outcomes):
+    if not held.count or not any(o.checks for o in outcomes):
         return Verdict("inconclusive", oracles=truth.oracles, notes=notes, explanation="there was nothing to compare.")
     transposed = [r for r in held.readings if r.transposed]
     right = [o for o in outcomes if not o.refuted]
@@ -142,7 +143,7 @@ def _judge(
         "max_error": best.max_error,
         "bound": best.bound,
         "checks": best.checks,
-        "points": len(held.points),
+        "points": held.count,
         "oracles": truth.oracles,
         "notes": notes,
         "hypotheses": truth.hypotheses,
@@ -170,7 +171,7 @@ def _judge(
                 "smooth here.",
                 **common,
             )
-        wanted = len(held.points) if values.moved is None else max(1, len(held.points) // 2)
+        wanted = held.count if values.moved is None else max(1, held.count // 2)
         if best.conclusive < wanted:
             return Verdict(
                 "inconclusive",

@@ -5,6 +5,7 @@ C order. In the "symmetric" convention the array holds partial derivatives in th
 to the Frobenius form (A = (B + B∘I)/2) on every symmetric axis. Host code: NumPy, float64.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Axis:
     @property
     def size(self) -> int:
         """The number of entries."""
-        return int(np.prod(self.shape, dtype=int))
+        return math.prod(self.shape)
 
     @property
     def vech_size(self) -> int | None:

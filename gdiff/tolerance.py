@@ -7,6 +7,7 @@ move the inputs by a few u, see by how many u the result moves.
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ STEP_REDUCTION, STEP_REDUCTIONS = 8.0, 3  # how the step shrinks until they are,
 _STEP_POWER = 1 / 8  # of u: truncation h^6 and noise u/h of a sixth-order difference meet near u^(1/7)
 
 
+@cache
 def unit_roundoff(dtype: Any) -> float:
     """u = eps/2 of a floating dtype (complex: of its parts); integers count as float64.
 

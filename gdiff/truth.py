@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from gdiff.arguments import Arguments, read_arguments
 from gdiff.domains import Domain
-from gdiff.frames import BlockTruth, Frame, PointTruth
+from gdiff.frames import BlockTruth, Frame, PointTruth, Stack
 from gdiff.layouts import Axis
 from gdiff.oracles import (
     DIFFERENCES,
@@ -63,6 +63,11 @@ class Truth:
         symmetric = any(self.arguments.domains[i].is_symmetric for i in self.arguments.wrt)
         return ("full", "symmetric") if symmetric else (None,)
 
+    @cached_property
+    def stacks(self) -> tuple[Stack, ...]:
+        """By block, what is known at all points."""
+        return tuple(Stack.of([p.blocks[b] for p in self.points]) for b in range(len(self.axes)))
+
     def wiggled(self, size: float) -> list[list[Leaves]]:
         """For every point, DRAWS neighbours moved by a few units of rounding of this size."""
         rng = np.random.default_rng(self.directions)
@@ -70,9 +75,13 @@ class Truth:
 
 
 def pooled(response: np.ndarray) -> np.ndarray:
-    """A measured response, no entry below a quarter of the root mean square: a few draws may miss one by luck."""
-    response = np.nan_to_num(response, nan=0.0, posinf=0.0)
-    return np.maximum(response, np.sqrt(np.mean(response**2)) / 4 if response.size else 0.0)
+    """Measured responses (..., r, c), no entry below a quarter of the root mean square of its matrix.
+
+    A few draws may miss one by luck.
+    """
+    response = np.where(np.isfinite(response), response, 0.0)
+    mean = np.sum(response**2, axis=(-2, -1), keepdims=True) / max(1, response.shape[-1] * response.shape[-2])
+    return np.maximum(response, np.sqrt(mean) / 4)
 
 
 def _wiggle(rng: np.random.Generator, domains: Sequence[Domain], leaves: Leaves, size: float) -> list[Leaves]:
