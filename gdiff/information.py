@@ -32,6 +32,39 @@ def unit_diagonal(m: Array) -> tuple[Array, Array]:
     return m / linalg.outer(s, s), s
 
 
+# Compiled once for each size: operation by operation, the first table that somebody prints would take seconds.
+
+
+@jax.jit
+def _spectrum(matrix: Array) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors in units of the conditional errors."""
+    return linalg.eigh(symmetrize(unit_diagonal(matrix)[0]))
+
+
+@jax.jit
+def _status(matrix: Array) -> Array:
+    eigenvalues, _ = _spectrum(matrix)
+    flat = jnp.any(eigenvalues <= resolved(eigenvalues))
+    status = jnp.where(flat, Status.FLAT_DIRECTION, Status.OK)
+    return jnp.where(jnp.all(jnp.isfinite(matrix)), status, Status.NOT_FINITE).astype(jnp.int32)
+
+
+@jax.jit
+def _covariance(matrix: Array) -> Array:
+    ok = _status(matrix) == Status.OK
+    root, _ = linalg.root_of_inverse(jnp.where(ok, matrix, jnp.eye(len(matrix), dtype=matrix.dtype)))
+    return jnp.where(ok, linalg.matmul(root, root.T), jnp.nan)
+
+
+@partial(jax.jit, static_argnames="kept")
+def _complement(matrix: Array, kept: tuple[int, ...]) -> Array:
+    """F_aa - F_ab F_bb^-1 F_ba, a the parameters that are kept, b the others."""
+    a, b = np.array(kept), np.setdiff1d(np.arange(len(matrix)), kept)
+    across = matrix[jnp.ix_(b, a)]
+    inner = _covariance(matrix[jnp.ix_(b, b)])
+    return symmetrize(matrix[jnp.ix_(a, a)] - linalg.matmul(across.T, linalg.matmul(inner, across)))
+
+
 @partial(jax.tree_util.register_dataclass, data_fields=["values", "matrix"], meta_fields=["names"])
 @dataclass(frozen=True)
 class Information:
@@ -56,21 +89,12 @@ class Information:
 
         In units of the parameters' own conditional errors: an eigenvalue below 32 p eps of the largest is rounding.
         """
-        eigenvalues, _ = self._spectrum()
-        flat = jnp.any(eigenvalues <= resolved(eigenvalues))
-        finite = jnp.all(jnp.isfinite(self.matrix))
-        status = jnp.where(flat, Status.FLAT_DIRECTION, Status.OK)
-        return jnp.where(finite, status, Status.NOT_FINITE).astype(jnp.int32)
-
-    def _spectrum(self) -> tuple[Array, Array]:
-        return linalg.eigh(symmetrize(unit_diagonal(self.matrix)[0]))
+        return _status(self.matrix)
 
     @property
     def covariance(self) -> Array:
         """F^-1, (p, p); NaN where the status is not OK."""
-        ok = self.status == Status.OK
-        root, _ = linalg.root_of_inverse(jnp.where(ok, self.matrix, jnp.eye(len(self.names), dtype=self.matrix.dtype)))
-        return jnp.where(ok, linalg.matmul(root, root.T), jnp.nan)
+        return _covariance(self.matrix)
 
     @property
     def errors(self) -> Array:
@@ -99,11 +123,7 @@ class Information:
         F_aa - F_ab F_bb^-1 F_ba, the Schur complement.
         """
         kept = [i for name in names for i in places(self.names, name, "marginal")]
-        others = [i for i in range(len(self.names)) if i not in kept]
-        across = self.matrix[jnp.ix_(*map(np.array, (others, kept)))] if others else jnp.zeros((0, len(kept)))
-        inner = self._of(others).covariance
-        complement = symmetrize(self._of(kept).matrix - linalg.matmul(across.T, linalg.matmul(inner, across)))
-        return replace(self._of(kept), matrix=complement)
+        return replace(self._of(kept), matrix=_complement(self.matrix, tuple(kept)))
 
     def _of(self, kept: Sequence[int]) -> "Information":
         at = np.array(kept, dtype=int)
@@ -204,7 +224,7 @@ class Information:
             return "ok: every combination of parameters is identified."
         if status is Status.NOT_FINITE:
             return f"not finite: {status.explain()}"
-        eigenvalues, vectors = self._spectrum()
+        eigenvalues, vectors = _spectrum(self.matrix)
         flat = np.flatnonzero(np.asarray(eigenvalues <= resolved(eigenvalues)))
         lines = [f"  along {direction(np.asarray(vectors[:, i]), self.names)}" for i in flat]
         lines[-1] += ", in units of their conditional errors"

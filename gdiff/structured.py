@@ -129,9 +129,7 @@ class StructuredGaussian:
         """F_ij = n (dm_i' P dm_j + 1/2 tr(P dS_i P dS_j)), (p, p), of n = `count` observations: -E[Hessian]."""
         vector, unravel = ravel(theta, "theta")
         self._raise_if_invalid(theta)
-        tangents, status = self._tangents(vector, unravel)
-        information = jnp.asarray(count, vector.dtype) * tangents.information()
-        return guard(information, status, (vector, 1))
+        return _expected(jnp.asarray(count, vector.dtype), vector, *self._moved(vector, unravel))
 
     def observed_information(self, theta: Any, data: Data) -> Array:
         """Minus the Hessian of the log-likelihood in theta, (p, p): as the data have it, where F is as expected."""
@@ -146,9 +144,7 @@ class StructuredGaussian:
             raise TypeError("rows: got SufficientStatistics, wanted the observations (n, d); statistics have no rows.")
         vector, unravel = ravel(theta, "theta")
         self._raise_if_invalid(theta)
-        tangents, status = self._tangents(vector, unravel)
-        sample = jnp.atleast_2d(_sample(rows))
-        return guard(tangents.contributions(sample), status, (vector, 1))
+        return _contributions(jnp.atleast_2d(_sample(rows)), vector, *self._moved(vector, unravel))
 
     def sandwich(self, theta: Any, rows: ArrayLike) -> Array:
         """J^-1 (sum_k s_k s_k') J^-1, (p, p), J the observed information: the covariance of the maximum likelihood
@@ -206,7 +202,7 @@ class StructuredGaussian:
                 return self.log_likelihood(unravel(v), summary) - prior
 
             def local(v: Array) -> tuple[Array, Array]:
-                tangents, _ = self._tangents(v, unravel)
+                tangents, _ = _tangents(*self._moved(v, unravel))
                 score = tangents.score(summary) - linalg.matvec(precision, v - center)
                 return score, count * tangents.information() + precision
 
@@ -228,22 +224,47 @@ class StructuredGaussian:
             jax.effects_barrier()
         return fit
 
-    def _tangents(self, vector: Array, unravel: Callable) -> tuple[Tangents, Array]:
+    def _moved(self, vector: Array, unravel: Callable) -> tuple[Array, Array, Array, Array]:
+        """The mean (d,) and cov (d, d), and their derivatives (p, d) and (p, d, d)."""
+
         def at(v: Array) -> tuple[Array, Array]:
             return self.mean_and_cov(unravel(v))
 
-        mean, cov = at(vector)
-        s = positive_definite(cov)
         along = jax.vmap(lambda e: jax.jvp(at, (vector,), (e,))[1])
-        d_mean, d_cov = along(jnp.eye(len(vector), dtype=vector.dtype))
-        return Tangents(mean, s.inverse, d_mean, d_cov), worst(s.status, finite_status(mean, 1))
+        return *at(vector), *along(jnp.eye(len(vector), dtype=vector.dtype))
 
     def _raise_if_invalid(self, theta: Any) -> None:
         if not is_traced(theta):
             mean, cov = self.mean_and_cov(theta)
             if not is_traced(mean, cov):
-                status = worst(definite_factor(cov).status, finite_status(mean, 1))
-                raise_if_invalid(status, **{"mean at theta": mean, "cov at theta": cov})
+                raise_if_invalid(_judged(mean, cov), **{"mean at theta": mean, "cov at theta": cov})
+
+
+# What is ours is compiled, once for each size; the user's own function runs as it is, operation by operation.
+
+
+@jax.jit
+def _judged(mean: Array, cov: Array) -> Array:
+    return worst(definite_factor(cov).status, finite_status(mean, 1))
+
+
+def _tangents(mean: Array, cov: Array, d_mean: Array, d_cov: Array) -> tuple[Tangents, Array]:
+    """What `_moved` says, with the inverse of the covariance, and the status."""
+    s = positive_definite(cov)
+    return Tangents(mean, s.inverse, d_mean, d_cov), worst(s.status, finite_status(mean, 1))
+
+
+@jax.jit
+def _expected(count: Array, vector: Array, *moved: Array) -> Array:
+    """The Fisher information at a vector of parameters, with what `_moved` says there."""
+    tangents, status = _tangents(*moved)
+    return guard(count * tangents.information(), status, (vector, 1))
+
+
+@jax.jit
+def _contributions(rows: Array, vector: Array, *moved: Array) -> Array:
+    tangents, status = _tangents(*moved)
+    return guard(tangents.contributions(rows), status, (vector, 1))
 
 
 def _as_float(leaf: Any) -> Array:
