@@ -6,7 +6,6 @@ the number of variables that the density is of: fewer than the matrix has where 
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from jaxtyping import Array
 
 from gdiff import kernels, linalg
 from gdiff.closed_form import cov_gradient, log_density, mean_gradient, moments, score_differential
+from gdiff.differentiation import differentiated_as
 from gdiff.linalg import inner, matmul, matvec, outer
 from gdiff.statistics import SufficientStatistics
 from gdiff.symmetric.coordinates import symmetrize
@@ -33,32 +33,12 @@ from gdiff.validity import (
     positive_definite,
     positive_definite_swept,
     positive_definite_unrolled,
-    stand_in,
     trace_of,
     uneven,
     worst,
 )
 
 Dimensions = Any  # an int, or an array of them, item by item, where a mask tells
-
-
-def _differentiated_as(function: Callable) -> Callable:
-    """Of two functions that are equal, the decorated one gives the value, and `function` all derivatives."""
-
-    def decorate(value_only: Callable) -> Callable:
-        def rule(primals: tuple, tangents: tuple) -> tuple:
-            moving = [i for i, t in enumerate(tangents) if not isinstance(t, SymbolicZero)]
-
-            def of_moving(*arguments: Array) -> Any:
-                return function(*(dict(enumerate(primals)) | dict(zip(moving, arguments, strict=True))).values())
-
-            return jax.jvp(of_moving, [primals[i] for i in moving], [tangents[i] for i in moving])
-
-        result = jax.custom_jvp(value_only)
-        result.defjvp(rule, symbolic_zeros=True)
-        return result
-
-    return decorate
 
 
 # A small covariance for each observation: entry by entry or swept, the score formed once, and its stand-ins with it.
@@ -215,7 +195,7 @@ def _of_shared_with_inverse(resid: Array, cov: Array, d: Dimensions) -> tuple[Ar
     return log_density(mahalanobis, s.log_det, d), s.status
 
 
-@_differentiated_as(_of_shared_with_inverse)
+@differentiated_as(_of_shared_with_inverse)
 def _of_shared(resid: Array, cov: Array, d: Dimensions) -> tuple[Array, Array]:
     factor = definite_factor(cov)
     return _from_factor(resid, factor.lower, d), factor.status
@@ -262,19 +242,6 @@ def of_residuals(name: str, resid: Array, event: int, matrix: Array, d: Dimensio
     if matrix.ndim < 2:
         return _isotropic(name, resid, event, matrix, d)
     return PARAMETERIZED[name](resid, matrix, d)
-
-
-def _moments_of_finite(rows: Array) -> tuple[Array, ...]:
-    finite = finite_status(rows, 2)
-    s = SufficientStatistics.of(stand_in(rows, finite))
-    return s.count, jnp.where(finite == Status.OK, s.mean, jnp.nan), s.scatter
-
-
-@_differentiated_as(_moments_of_finite)
-def sample_moments(rows: Array) -> tuple[Array, ...]:
-    """n, xbar and C, not finite where an entry of the rows is not: no pass over them is spent on asking."""
-    s = SufficientStatistics.of(rows)
-    return s.count, s.mean, s.scatter
 
 
 def scatter_term(name: str, scatter: Array, matrix: Array) -> Array:
@@ -339,7 +306,7 @@ def _of_statistics_with_inverse(n: Array, r: Array, scatter: Array, cov: Array) 
     return _from_statistics(n, r, scatter, s).value, s.status
 
 
-@_differentiated_as(_of_statistics_with_inverse)
+@differentiated_as(_of_statistics_with_inverse)
 def of_statistics(n: Array, r: Array, scatter: Array, cov: Array) -> tuple[Array, Array]:
     """n log N(xbar | mu, cov) - 1/2 tr(P C), without P."""
     lower, status = definite_factor(cov)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gdiff.arrays import ArrayLike
-from gdiff.statistics import SufficientStatistics
+from gdiff.statistics import SufficientStatistics, sample_moments
 from gdiff.validity import as_floats, check_square, finite_status, guard, raise_if_invalid, stand_in, worst
 
 Data = Array | SufficientStatistics
@@ -24,20 +24,22 @@ Checked = tuple[dict[str, Any], str, Array]
 def _evaluate(formula: Callable, judge: Callable, inputs: dict[str, Any], matrix: Array) -> tuple[Any, Array]:
     """formula(**inputs, s=judge(matrix)), NaN where either is invalid, and the status."""
     s = judge(matrix)
-    leaves = jax.tree.leaves(inputs)
-    status = worst(*(finite_status(leaf, leaf.ndim) for leaf in leaves), s.status)
+    arguments = [(leaf, leaf.ndim) for leaf in (*jax.tree.leaves(inputs), matrix)]
+    if "data" in inputs:
+        inputs = inputs | {"data": summarise(inputs["data"])}
+    status = worst(*(finite_status(leaf, leaf.ndim) for leaf in jax.tree.leaves(inputs)), s.status)
     safe = jax.tree.map(lambda leaf: stand_in(leaf, status), inputs)
-    if "data" in safe:
-        safe["data"] = summarise(safe["data"])
-    arguments = [(leaf, leaf.ndim) for leaf in (*leaves, matrix)]
     return jax.tree.map(lambda out: guard(out, status, *arguments), formula(**safe, s=s)), status
 
 
 def summarise(data: Data) -> Data:
-    """A sample of more observations than dimensions by its statistics, formed once; a smaller one by its rows."""
+    """A sample of more observations than dimensions by its statistics, formed once; a smaller one by its rows.
+
+    Statistics are not finite where the data is not.
+    """
     if isinstance(data, SufficientStatistics) or len(data) <= data.shape[1]:
         return data
-    return SufficientStatistics.of(data)
+    return SufficientStatistics(*sample_moments(data))
 
 
 def apply(formula: Callable, judge: Callable, inputs: dict[str, Any], name: str, matrix: Array) -> Any:

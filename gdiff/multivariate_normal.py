@@ -27,11 +27,10 @@ from gdiff.density_rules import (
     of_each,
     of_residuals,
     of_statistics,
-    sample_moments,
     scatter_term,
     standard_deviation,
 )
-from gdiff.inputs import sample_floats
+from gdiff.inputs import sample_floats, summarise
 from gdiff.missing import as_mask, of_observed
 from gdiff.statistics import SufficientStatistics
 from gdiff.validity import (
@@ -215,13 +214,12 @@ def _observed_log_likelihood(name: str, data: Array, mean: Array, matrix: Array,
 @partial(jax.jit, static_argnums=0)
 def _log_likelihood(name: str, data: Array | SufficientStatistics, mean: Array, matrix: Array) -> tuple[Array, Array]:
     d = mean.shape[-1] if mean.ndim else 1
-    rows = mean.ndim == 1 and not isinstance(data, SufficientStatistics) and len(jnp.atleast_2d(data)) > mean.shape[0]
     leaves = jax.tree.leaves(data)
-    sample = SufficientStatistics(*sample_moments(data)) if rows else data  # not finite where the data is not
+    sample = data
+    if mean.ndim and not isinstance(data, SufficientStatistics):
+        sample = summarise(jnp.atleast_2d(data))
     finite = worst(*(finite_status(leaf, leaf.ndim) for leaf in (*jax.tree.leaves(sample), mean)))
     safe, mu = jax.tree.map(lambda leaf: stand_in(leaf, finite), (sample, mean))
-    if mean.ndim and not isinstance(safe, SufficientStatistics):
-        safe = jnp.atleast_2d(safe)
     if not isinstance(safe, SufficientStatistics):
         each, judged = of_residuals(name, safe - mu, int(mean.ndim > 0), matrix, d)
         value = jnp.sum(each)

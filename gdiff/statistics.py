@@ -12,8 +12,10 @@ from jaxtyping import Array
 
 from gdiff import linalg
 from gdiff.arrays import ArrayLike
+from gdiff.differentiation import differentiated_as
+from gdiff.status import Status
 from gdiff.symmetric.coordinates import symmetrize
-from gdiff.validity import as_floats, is_traced
+from gdiff.validity import as_floats, finite_status, is_traced, stand_in
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["count", "mean", "scatter"], meta_fields=[])
@@ -127,3 +129,16 @@ def _check_finite(name: str, a: Any) -> None:
         f"{name}: got {np.asarray(a)[tuple(place)]} at {place}, wanted finite numbers. Drop the row, or keep it with "
         "gdiff.multivariate_normal.log_likelihood(..., mask=), where True marks what was observed."
     )
+
+
+def _moments_of_finite(rows: Array) -> tuple[Array, ...]:
+    finite = finite_status(rows, 2)
+    s = SufficientStatistics.of(stand_in(rows, finite))
+    return s.count, jnp.where(finite == Status.OK, s.mean, jnp.nan), s.scatter
+
+
+@differentiated_as(_moments_of_finite)
+def sample_moments(rows: Array) -> tuple[Array, ...]:
+    """n, xbar and C, not finite where an entry of the rows is not: no pass over them is spent on asking."""
+    s = SufficientStatistics.of(rows)
+    return s.count, s.mean, s.scatter

@@ -368,7 +368,20 @@ def raise_if_invalid(status: Array, **arguments: Any) -> None:
     index = tuple(int(i) for i in np.argwhere(codes)[0]) if codes.ndim else ()
     reason = Status(int(codes[index]))
     where = f" (item {index if len(index) > 1 else index[0]} of the batch)" if index else ""
+    finite = all(np.isfinite(array).all() for array in jax.tree.leaves(arguments))
+    if reason is Status.NOT_FINITE and finite:
+        raise ValueError(f"{_largest(arguments)}{where}, whose square is infinite: choose units in which it is not.")
     raise ValueError(f"{_locate(reason, arguments)}{where}: {reason.explain()}")
+
+
+def _largest(arguments: dict[str, Any]) -> str:
+    """The entry that is the largest in size of all arguments."""
+    entries = [
+        (np.max(np.abs(a), initial=0), name, a) for name, tree in arguments.items() for a in jax.tree.leaves(tree)
+    ]
+    _, name, array = max(entries, key=lambda entry: entry[0])
+    place = np.unravel_index(np.argmax(np.abs(array)), np.shape(array))
+    return f"{name}: got {np.asarray(array)[place]:.6g} at {_index(place)}"
 
 
 def _locate(reason: Status, arguments: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ PACKAGE = Path(gdiff.__file__).parent
 
 # From the ground up: a file imports only from floors below its own.
 FLOORS = (
-    {"arrays", "display", "primitives", "status"},
+    {"arrays", "differentiation", "display", "primitives", "status"},
     {"symmetric", "program", "kernels"},
     {"linalg", "tolerance", "layouts"},
     {"validity", "printed"},

@@ -229,6 +229,14 @@ def test_a_bad_item_of_a_batch_is_named():
         multivariate_normal.logpdf(np.zeros(3), np.zeros(3), stack)
 
 
+@pytest.mark.parametrize("function", [multivariate_normal.log_likelihood, closed_form.score, closed_form.hessian])
+def test_data_whose_squares_are_infinite_is_named(function):
+    rows = np.array([[1e200, 0.0], [0.0, -1e201], [1.0, 2.0]])
+    with pytest.raises(ValueError, match=r"data: got -1e\+201 at \[1, 1\], whose square is infinite"):
+        function(rows, jnp.zeros(2), jnp.eye(2))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(function(rows / 1e60, jnp.zeros(2), jnp.eye(2))))
+
+
 def test_every_status_explains_itself():
     for status in Status:
         assert status.explain().endswith(".")
