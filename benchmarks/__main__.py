@@ -27,6 +27,7 @@ WORKLOADS = {
     "P7": "dispatch",
     "P8": "fisher",
     "P9": "structured",
+    "P10": "posterior",
     "P12": "derived",
     "mixtures": "mixture",
 }

@@ -13,7 +13,8 @@ PACKAGES = {"numpyro": "numpyro", "tfp": "tfp-nightly", "distrax": "distrax"}
 
 
 @cache
-def _module(name: str) -> Any:
+def package(name: str) -> Any:
+    """An optional package, or None."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -26,19 +27,19 @@ def autodiff(x: Any, mean: Any, cov: Any) -> Any:
 
 
 def _numpyro() -> Callable | None:
-    if (module := _module("numpyro.distributions")) is None:
+    if (module := package("numpyro.distributions")) is None:
         return None
     return lambda x, mean, cov: module.MultivariateNormal(mean, covariance_matrix=cov).log_prob(x)
 
 
 def _tfp() -> Callable | None:
-    if (module := _module("tensorflow_probability.substrates.jax.distributions")) is None:
+    if (module := package("tensorflow_probability.substrates.jax.distributions")) is None:
         return None
     return lambda x, mean, cov: module.MultivariateNormalTriL(mean, jnp.linalg.cholesky(cov)).log_prob(x)
 
 
 def _distrax() -> Callable | None:
-    if (module := _module("distrax")) is None:
+    if (module := package("distrax")) is None:
         return None
     return lambda x, mean, cov: module.MultivariateNormalFullCovariance(mean, cov).log_prob(x)
 

@@ -19,6 +19,7 @@ from benchmarks import (
     large,
     mixture,
     plots,
+    posterior,
     report,
     sample,
     second_order,
@@ -38,6 +39,7 @@ SMALL = {
     "P7": lambda: dispatch.cases((2,)),
     "P8": lambda: fisher.cases(2),
     "P9": lambda: structured.cases((8,)),
+    "P10": lambda: posterior.cases((6,)),
     "P12": lambda: derived.cases((2,)),
     "mixtures": lambda: mixture.cases(7, 3, 2),
 }
