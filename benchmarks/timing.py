@@ -1,19 +1,21 @@
 """Interleaved timing, the one idea of these benchmarks: a ratio of two things measured in turn, round after round.
 
 A single absolute time means nothing on a noisy machine. Every round times each side once, in a random order; a ratio is
-taken within a round, and the median and quartiles over rounds are what is told.
+taken within a round, and the median and quartiles over rounds are what is told. Where a side is long, the cores come to
+rest before each: OpenBLAS keeps its threads spinning for 20 to 30 ms, which is no affair of the side that comes next.
 """
 
 import gc
 import math
 from collections.abc import Callable, Mapping, Sequence
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 SHORTEST = 2e-3  # seconds that one measurement lasts at least: short calls are repeated
+REST = 40e-3  # seconds in which nothing runs before a side is timed, where one of them is longer than SHORTEST
 LONG = 50e-3  # seconds from which a call is not run once untimed before it is timed
 
 
@@ -49,7 +51,8 @@ def interleaved(
         first = once(call)
         repeats[name] = max(1, math.ceil(SHORTEST / first))
         cost[name] = first
-    total = sum(repeats[name] * cost[name] for name in calls)
+    rest = REST if max(cost.values()) > SHORTEST else 0
+    total = sum(rest + repeats[name] * cost[name] for name in calls)
     count = int(np.clip(seconds / total, *rounds))
     rng = np.random.default_rng(seed)
     names = list(calls)
@@ -59,7 +62,8 @@ def interleaved(
     try:
         for _ in range(count):
             for name in rng.permutation(names):
-                if cost[name] < LONG:  # another side has just had the caches and the threads
+                sleep(rest)
+                if cost[name] < LONG:  # another side has just had the caches
                     once(calls[name])
                 times[name].append(once(calls[name], repeats[name]))
     finally:
