@@ -15,6 +15,8 @@ from jax import lax
 from jaxtyping import Array
 
 from gdiff import linalg
+from gdiff.differentiation import differentiated_as
+from gdiff.native import Kernel
 from gdiff.symmetric.coordinates import (
     Convention,
     apply_duplication,
@@ -28,7 +30,7 @@ from gdiff.symmetric.coordinates import (
     vec,
     vech,
 )
-from gdiff.validity import is_traced
+from gdiff.validity import Status, is_traced, nan_in_derivatives
 
 
 def _register(cls: type, data: list[str]) -> type:
@@ -67,6 +69,48 @@ class Tangent:
 
     mean: Array
     cov: Array
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["x", "y"], meta_fields=["convention", "joint", "dual"])
+@dataclass(frozen=True)
+class PairProducts:
+    """A large matrix, not yet formed: w_r w_c / 2 (X_ip Y_jq + X_jq Y_ip + X_iq Y_jp + X_jp Y_iq), entry by entry.
+
+    (i, j) is the pair of row r, (p, q) that of column c, and w how often each counts: X⊗Y + Y⊗X on symmetric matrices,
+    D'(X⊗Y + Y⊗X)D in "symmetric" and N(X⊗Y + Y⊗X)N in "full" coordinates, for symmetric X and Y; D⁺ in place of D' if
+    `dual`. If `joint`, the coordinates of the mean come first: the pairs (a, *), * the last index of X and Y.
+    """
+
+    x: Array
+    y: Array
+    convention: Convention
+    joint: bool = False
+    dual: bool = False
+
+    def array(self) -> Array:
+        """The matrix."""
+        return _products(jnp.asarray(True), self.x, self.y, *self._coordinates())
+
+    def guarded(self, status: Array, *arguments: tuple[Array, int]) -> Array:
+        """As `validity.guard` has it: the matrix where the status is OK, else NaN, in all derivatives too.
+
+        NaN comes in by the factors: to go over the matrix once more would take as long as to write it.
+        """
+        value = _products(status == Status.OK, self.x, self.y, *self._coordinates())
+        return nan_in_derivatives(value, status, *arguments)
+
+    def _coordinates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """How often each coordinate counts, and its pair (i, j)."""
+        d = self.x.shape[-1] - self.joint
+        if self.convention == "full":
+            j, i = np.divmod(np.arange(d * d), max(d, 1))
+            often = np.ones(d * d)
+        else:
+            i, j = lower_indices(d)
+            often = np.where((i == j) | self.dual, 1.0, 2.0)
+        if self.joint:
+            i, j, often = np.r_[np.arange(d), i], np.r_[np.full(d, d), j], np.r_[np.ones(d), often]
+        return often.astype(self.x.dtype), i.astype(np.int32), j.astype(np.int32)
 
 
 @partial(_register, data=["mean", "cross", "cov"])
@@ -161,8 +205,8 @@ class JointBlocks(Blocks):
 
     joint: Array
 
-    def __init__(self, joint: Array, convention: Convention = "symmetric") -> None:
-        object.__setattr__(self, "joint", joint)
+    def __init__(self, joint: Array | PairProducts, convention: Convention = "symmetric") -> None:
+        object.__setattr__(self, "joint", joint)  # a formula's products become an array when they are judged
         object.__setattr__(self, "convention", convention)
         self.__post_init__()
 
@@ -205,7 +249,7 @@ class KroneckerBlocks(JointBlocks):
     covariance: Array
     count: Array
 
-    def __init__(self, joint: Array, convention: Convention, covariance: Array, count: Array) -> None:
+    def __init__(self, joint: Array | PairProducts, convention: Convention, covariance: Array, count: Array) -> None:
         super().__init__(joint, convention)
         object.__setattr__(self, "covariance", covariance)
         object.__setattr__(self, "count", count)
@@ -222,7 +266,7 @@ class KroneckerBlocks(JointBlocks):
 @partial(jax.jit, static_argnames="convention")
 def inverse_kronecker(covariance: Array, count: Array, convention: Convention) -> JointBlocks:
     """Sigma / n and 2/n D⁺(Sigma⊗Sigma)D⁺', no cross term; in "full", 2/n N(Sigma⊗Sigma)N."""
-    return JointBlocks(joint_square(covariance, 1 / count, convention, dual=True), convention)
+    return JointBlocks(joint_square(covariance, 1 / count, convention, dual=True).array(), convention)
 
 
 def kronecker_step(score: Score, covariance: Array, count: Array) -> Tangent:
@@ -232,63 +276,46 @@ def kronecker_step(score: Score, covariance: Array, count: Array) -> Tangent:
     return Tangent(linalg.matvec(covariance, score.mean) / count, 2 * symmetrize(cov) / count)
 
 
-def _pairs(d: int, convention: Convention, dual: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pair (i, j) of each coordinate, and how often it counts: twice where i != j for D, once for D⁺' (`dual`)."""
-    if convention == "full":
-        columns, rows = np.divmod(np.arange(d * d), max(d, 1))
-        return rows, columns, np.ones(d * d)
-    rows, columns = lower_indices(d)
-    return rows, columns, np.where((rows == columns) | dual, 1.0, 2.0)
-
-
-def kronecker_pairs(x: Array, y: Array, convention: Convention) -> Array:
-    """(X⊗Y + Y⊗X) on symmetric matrices, for symmetric X and Y, entry by entry: O(1) products each.
-
-    "symmetric": D'(X⊗Y + Y⊗X)D, k x k; "full": N(X⊗Y + Y⊗X)N, d*d x d*d.
-    With (i, j) the row's pair and (p, q) the column's, each entry is a multiple of
-    X_ip Y_jq + X_iq Y_jp + X_jp Y_iq + X_jq Y_ip: a half of it, and D' and D count a pair off the diagonal twice.
-    """
-    return _pair_products(x, y, *_pairs(x.shape[-1], convention))
-
-
-def joint_pairs(x: Array, y: Array, g: Array, n: Array, convention: Convention) -> Array:
+def joint_pairs(x: Array, y: Array, g: Array, n: Array, convention: Convention) -> PairProducts:
     """[[n X, (g'⊗X) D], [D'(g⊗X), D'(X⊗Y + Y⊗X)D]], N in place of D for "full".
 
-    It is `kronecker_pairs` of X and Y bordered by one more index *, X by zeros and Y by g and 2n: a coordinate of the
-    mean is the pair (a, *).
+    X and Y are bordered by one more index *, X by zeros and Y by g and 2n.
     """
     bordered = jnp.block([[y, g[:, None]], [g[None, :], jnp.full((1, 1), 2 * n, y.dtype)]])
-    return _pair_products(jnp.pad(x, (0, 1)), bordered, *_joint_pairs(len(x), convention))
+    return PairProducts(jnp.pad(x, (0, 1)), bordered, convention, joint=True)
 
 
-def joint_square(x: Array, n: Array, convention: Convention, dual: bool = False) -> Array:
+def joint_square(x: Array, n: Array, convention: Convention, dual: bool = False) -> PairProducts:
     """[[n X, 0], [0, n/2 D'(X⊗X)D]], N in place of D for "full"; [[n X, 0], [0, 2n D⁺(X⊗X)D⁺']] when `dual`.
 
-    `joint_pairs` with half the products: X is bordered by zeros and one number, which makes n X of its products.
+    It is the matrix of `joint_pairs` with Y a multiple of X, and g = 0.
     """
-    i, j, often = _joint_pairs(len(x), convention, dual)
-    scale, corner = (n, 1.0) if dual else (n / 4, 4.0)
-    p, q, weight = _columns(jnp.pad(x, (0, 1)).at[-1, -1].set(corner), i, j, often)
-    return (p[i] * q[j] + q[i] * p[j]) * (scale * weight)
+    y = jnp.pad(x * (n if dual else n / 4), (0, 1)).at[-1, -1].set(2 * n)
+    return PairProducts(jnp.pad(x, (0, 1)), y, convention, joint=True, dual=dual)
 
 
-def _joint_pairs(d: int, convention: Convention, dual: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    i, j, often = _pairs(d, convention, dual)
-    return np.r_[np.arange(d), i], np.r_[np.full(d, d), j], np.r_[np.ones(d), often]
+def _gathered(x: Array, y: Array, often: Array, i: Array, j: Array) -> tuple[Array]:
+    """Columns first, in a loop so that XLA keeps them: otherwise every product gathers its own, at twice the cost."""
+    both = jnp.concatenate([x, y], axis=-2)
+    weights = jnp.stack([often, jnp.ones_like(often)])
+    p, q = lax.map(lambda pair: pair[1] * both[..., pair[0]], (jnp.stack([i, j]), weights))
+    (xp, yp), (xq, yq) = jnp.split(p, 2, axis=-2), jnp.split(q, 2, axis=-2)
+
+    def row(a: Array, index: Array) -> Array:
+        return jnp.take(a, index, axis=-2)
+
+    first = row(xp, i) * row(yq, j) + row(xq, j) * row(yp, i)
+    return ((first + (row(xq, i) * row(yp, j) + row(xp, j) * row(yq, i))) * (often[:, None] / 2),)
 
 
-def _pair_products(x: Array, y: Array, i: np.ndarray, j: np.ndarray, often: np.ndarray) -> Array:
-    """often_r often_c / 2 (X_ip Y_jq + X_jq Y_ip + X_iq Y_jp + X_jp Y_iq), (i, j) of row r and (p, q) of column c."""
-    p, q, weight = _columns(jnp.concatenate([x, y]), i, j, often)
-    (xp, yp), (xq, yq) = jnp.split(p, 2), jnp.split(q, 2)
-    return (xp[i] * yq[j] + xq[j] * yp[i] + (xq[i] * yp[j] + xp[j] * yq[i])) * (weight / 2)
+_PAIRS = Kernel("pairs", _gathered, lambda x, _, often, *__: ((*x[:-2], *often, *often),), shared=3)
 
 
-def _columns(x: Array, i: np.ndarray, j: np.ndarray, often: np.ndarray) -> tuple[Array, Array, Array]:
-    """often_c X_ap and X_aq, (p, q) of column c, and often_r as a column.
+def _products_by_gathering(ok: Array, x: Array, y: Array, often: Array, i: Array, j: Array) -> Array:
+    return jnp.where(ok, _gathered(x, y, often, i, j)[0], jnp.nan)
 
-    In a loop, so that XLA keeps them: otherwise every product gathers its own again, at twice the cost.
-    """
-    weights = jnp.asarray([often, np.ones_like(often)], x.dtype)
-    p, q = lax.map(lambda pair: pair[1] * x[:, pair[0]], (np.stack([i, j]), weights))
-    return p, q, weights[0, :, None]
+
+@differentiated_as(_products_by_gathering)  # in reverse, no zero meets the NaN of the factors
+def _products(ok: Array, x: Array, y: Array, often: Array, i: Array, j: Array) -> Array:
+    """The products where ok; NaN where not."""
+    return _PAIRS(jnp.where(ok, x, jnp.nan), jnp.where(ok, y, jnp.nan), often, i, j)[0]

@@ -30,16 +30,15 @@ from gdiff.blocks import (
     Blocks,
     JointBlocks,
     KroneckerBlocks,
+    PairProducts,
     Score,
     Tangent,
-    inverse_kronecker,
     joint_pairs,
     joint_square,
-    kronecker_pairs,
     kronecker_step,
 )
 from gdiff.inputs import Data, apply, sample_and_matrix, square_matrix, vector_and_matrix
-from gdiff.linalg import matmul, matvec, outer, solve_lower
+from gdiff.linalg import congruence, matmul, matvec, outer, solve_lower
 from gdiff.statistics import SufficientStatistics
 from gdiff.symmetric.coordinates import (
     Convention,
@@ -95,7 +94,7 @@ def moments(data: Data, mean: Array, p: Array) -> Moments:
     """n, P r and P T P. A sample (n, d) with n <= d works with its rows, and never forms its scatter."""
     if isinstance(data, SufficientStatistics):
         y = matvec(p, data.mean - mean)
-        return Moments(data.count, y, symmetrize(matmul(matmul(p, data.scatter), p)) + data.count * outer(y, y))
+        return Moments(data.count, y, congruence(p, data.scatter) + data.count * outer(y, y))
     z = matvec(p, data - mean)  # (n, d)
     n = len(data)
     return Moments(jnp.asarray(n, p.dtype), jnp.sum(z, axis=0) / max(n, 1), symmetrize(matmul(z.T, z)))
@@ -353,7 +352,7 @@ def inverse_fisher_information(cov: ArrayLike, count: ArrayLike = 1, convention:
 
 
 def _inverse_fisher(convention: Convention, count: Array, s: Positive) -> Blocks:
-    return inverse_kronecker(s.matrix, count, convention)
+    return JointBlocks(joint_square(s.matrix, 1 / count, convention, dual=True), convention)
 
 
 def hessian_vector_product(
@@ -420,10 +419,10 @@ def log_det_hessian(
     return apply(_in(_log_det_hessian, convention), judge, *square_matrix(cov, "cov"))
 
 
-def _log_det_hessian(convention: Convention, s: Positive | General) -> Array:
+def _log_det_hessian(convention: Convention, s: Positive | General) -> Array | PairProducts:
     if isinstance(s, General):
         return -_commute(jnp.kron(s.inverse.T, s.inverse))
-    return -kronecker_pairs(s.inverse, s.inverse, convention) / 2
+    return PairProducts(-s.inverse / 2, s.inverse, convention)
 
 
 def quadratic_form_hessian(
@@ -438,11 +437,11 @@ def quadratic_form_hessian(
     return apply(_in(_quadratic_form_hessian, convention), judge, *vector_and_matrix(x, cov, "cov"))
 
 
-def _quadratic_form_hessian(convention: Convention, x: Array, s: Positive | General) -> Array:
+def _quadratic_form_hessian(convention: Convention, x: Array, s: Positive | General) -> Array | PairProducts:
     m = outer(matvec(s.inverse, x), matvec(s.inverse.T, x))  # S^-1 x x' S^-1
     if isinstance(s, General):
         return _commute(jnp.kron(s.inverse.T, m) + jnp.kron(m.T, s.inverse))
-    return kronecker_pairs(s.inverse, m, convention)
+    return PairProducts(s.inverse, m, convention)
 
 
 def _commute(h: Array) -> Array:

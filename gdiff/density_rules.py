@@ -5,19 +5,15 @@ status. A value on its own forms no inverse; a derivative forms one, once, and i
 the number of variables that the density is of: fewer than the matrix has where `gdiff.missing` fills it up.
 """
 
-import math
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.custom_batching import custom_vmap
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
-from gdiff import kernels, linalg
+from gdiff import linalg
 from gdiff.closed_form import cov_gradient, log_density, mean_gradient, moments, score_differential
 from gdiff.differentiation import differentiated_as
 from gdiff.linalg import inner, matmul, matvec, outer
@@ -27,12 +23,12 @@ from gdiff.validity import (
     Positive,
     Status,
     cholesky_factor,
+    covariance_status,
     definite_factor,
     finite_status,
     nan_unless,
     positive_definite,
-    positive_definite_swept,
-    positive_definite_unrolled,
+    stand_in,
     trace_of,
     uneven,
     worst,
@@ -41,7 +37,7 @@ from gdiff.validity import (
 Dimensions = Any  # an int, or an array of them, item by item, where a mask tells
 
 
-# A small covariance for each observation: entry by entry or swept, the score formed once, and its stand-ins with it.
+# A covariance for each observation: the score is formed once, and its stand-ins with it.
 
 
 class _Each(NamedTuple):
@@ -62,81 +58,20 @@ class _Each(NamedTuple):
 @jax.custom_jvp
 def _each(x: Array, mean: Array, cov: Array, d: Dimensions) -> _Each:
     """log N, -+P r, A = -1/2 (P - P r r' P) and P (Cookbook 346; 86; 57 and 61), (..., d) and (..., d, d)."""
-    if cov.shape[-1] <= linalg.UNROLLED:
-        return _each_unrolled(x - mean, cov, d)
-    return _each_swept(x - mean, cov, jnp.asarray(d, cov.dtype))
-
-
-def _each_unrolled(resid: Array, cov: Array, d: Dimensions) -> _Each:
-    """Entry by entry, the score packed once."""
-    size, s = cov.shape[-1], positive_definite_unrolled(cov)
-    r, p = [resid[..., i] for i in range(size)], s.inverse
-    ok = kernels.stored(kernels.every([s.ok, *map(jnp.isfinite, r)]), resid.dtype)
-    z = kernels.whiten_entries(s.factor, r)
-    y = kernels.solve_entries(s.factor, z)
-    mahalanobis = kernels.weighted_square(s.factor, z)
-    value = log_density(mahalanobis, kernels.log_determinant(s.factor), d)
-    weights = uneven((size, size), resid.dtype)
-    a = {(i, j): jnp.where(ok, (y[i] * y[j] - p[i, j]) / 2, weights[i, j]) for i, j in p}
-    y = [jnp.where(ok, entry, weights[0, i]) for i, entry in enumerate(y)]
-    p = {key: jnp.where(ok, entry, 0) for key, entry in p.items()}
-    g = kernels.pack_vector(y)
-    status = worst(finite_status(resid, 1), s.status)
-    return _Each(
-        jnp.where(ok, value, jnp.nan),
-        jnp.where(ok[..., None], -g, g),
-        g,
-        kernels.pack_symmetric(a),
-        kernels.pack_symmetric(p),
-        ok,
-        status,
-    )
-
-
-@custom_vmap
-def _each_swept(resid: Array, cov: Array, d: Array) -> _Each:
-    """Swept a chunk of a batch at a time, on CPUs; a single one, and elsewhere any, by its factor."""
-    several = resid.size > resid.shape[-1]
-    by_lanes = partial(kernels.by_lanes, _lanes, (1, 2)) if several else _by_factor
-    value, g, a, p, status = lax.platform_dependent(resid, cov, cpu=by_lanes, default=_by_factor)
+    forms = linalg.forms(x, mean, cov)
+    p, y, value, status = forms.precision, forms.solution, *_judged_density(forms, d)
     ok = status == Status.OK
-    value = jnp.where(ok, value - d * math.log(2 * math.pi) / 2, jnp.nan)
-    return _Each(value, jnp.where(ok[..., None], -g, g), g, a, p, ok, status)
+    weights = uneven(cov.shape[-2:], y.dtype)
+    a = jnp.where(ok[..., None, None], (outer(y, y) - p) / 2, weights)
+    y, p = jnp.where(ok[..., None], y, weights[0]), jnp.where(ok[..., None, None], p, 0)
+    return _Each(value, jnp.where(ok[..., None], -y, y), y, a, p, ok, status)
 
 
-@_each_swept.def_vmap
-def _each_swept_batched(size: int, batched: tuple, *arguments: Array) -> tuple:
-    """vmap adds a batch axis in front."""
-    leading = [
-        a if is_batched else jnp.broadcast_to(a, (size, *a.shape))
-        for a, is_batched in zip(arguments, batched, strict=True)
-    ]
-    result = _each_swept(*leading)
-    return result, jax.tree.map(lambda _: True, result)
-
-
-def _lanes(r: Array, cov: Array) -> tuple[Array, ...]:
-    """log N without its constant, P r, A, P and the status, of (d, m) and (d, d, m), the batch last."""
-    s = positive_definite_swept(cov)
-    status = jnp.where(jnp.all(jnp.isfinite(r), axis=0), s.status, Status.NOT_FINITE)
-    ok = status == Status.OK
-    weights = uneven(cov.shape[:2], r.dtype)
-    y = jnp.sum(s.inverse * r, axis=1)
-    value = log_density(jnp.sum(r * y, axis=0), s.log_det, 0)
-    a = jnp.where(ok, (y[:, None] * y - s.inverse) / 2, weights[..., None])
-    return value, jnp.where(ok, y, weights[0, :, None]), a, jnp.where(ok, s.inverse, 0), status
-
-
-def _by_factor(r: Array, cov: Array) -> tuple[Array, ...]:
-    """The same of (..., d) and (..., d, d)."""
-    s = positive_definite(cov)
-    status = worst(finite_status(r, 1), s.status)
-    ok = status == Status.OK
-    weights = uneven(cov.shape[-2:], r.dtype)
-    y = matvec(s.inverse, r)
-    value = log_density(jnp.sum(r * y, axis=-1), s.log_det, 0)
-    a = jnp.where(ok[..., None, None], (outer(y, y) - s.inverse) / 2, weights)
-    return value, jnp.where(ok[..., None], y, weights[0]), a, jnp.where(ok[..., None, None], s.inverse, 0), status
+def _judged_density(forms: linalg.Forms, d: Dimensions) -> tuple[Array, Array]:
+    """log N, NaN where it is not valid, and the status."""
+    status = worst(covariance_status(forms), finite_status(forms.mahalanobis, 0))
+    value = log_density(forms.mahalanobis, forms.log_det, d)
+    return jnp.where(status == Status.OK, value, jnp.nan), status
 
 
 def _value_tangent(score: _Each, tangents: tuple) -> Array:
@@ -172,9 +107,14 @@ _each.defjvp(_each_jvp, symbolic_zeros=True)
 
 @jax.custom_jvp
 def of_each(x: Array, mean: Array, cov: Array, d: Dimensions) -> tuple[Array, Array]:
-    """log N and the status, item by item; what else `_each` says is not used, and XLA leaves it out."""
-    score = _each(x, mean, cov, d)
-    return score.value, score.status
+    """log N and the status, item by item."""
+    if cov.shape[-1] <= linalg.PROBED:
+        return _judged_density(linalg.forms_alone(x, mean, cov), d)
+    r = x - mean
+    finite, factor = finite_status(r, 1), definite_factor(cov)
+    value = _from_factor(stand_in(r, finite), factor.lower, d)
+    status = worst(finite, factor.status)
+    return jnp.where(status == Status.OK, value, jnp.nan), status
 
 
 def _of_each_jvp(primals: tuple, tangents: tuple) -> tuple:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gdiff.arrays import ArrayLike
+from gdiff.blocks import PairProducts
 from gdiff.statistics import SufficientStatistics, sample_moments
 from gdiff.validity import as_floats, check_square, finite_status, guard, raise_if_invalid, stand_in, worst
 
@@ -29,7 +30,12 @@ def _evaluate(formula: Callable, judge: Callable, inputs: dict[str, Any], matrix
         inputs = inputs | {"data": summarise(inputs["data"])}
     status = worst(*(finite_status(leaf, leaf.ndim) for leaf in jax.tree.leaves(inputs)), s.status)
     safe = jax.tree.map(lambda leaf: stand_in(leaf, status), inputs)
-    return jax.tree.map(lambda out: guard(out, status, *arguments), formula(**safe, s=s)), status
+
+    def guarded(out: Any) -> Array:
+        return out.guarded(status, *arguments) if isinstance(out, PairProducts) else guard(out, status, *arguments)
+
+    result = formula(**safe, s=s)
+    return jax.tree.map(guarded, result, is_leaf=lambda out: isinstance(out, PairProducts)), status
 
 
 def summarise(data: Data) -> Data:

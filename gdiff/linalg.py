@@ -16,7 +16,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from gdiff import kernels
+from gdiff import entrywise
+from gdiff.native import Kernel
 from gdiff.symmetric.coordinates import symmetrize
 
 einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
@@ -67,24 +68,30 @@ def inverse_lower(lower: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d
     return solve_lower(lower, jnp.broadcast_to(jnp.eye(lower.shape[-1], dtype=lower.dtype), lower.shape))
 
 
-# Dimensions up to which a matrix is factorised entry by entry; above, by LAPACK. Value and gradient of 20,000
-# densities, a covariance each, against autodiff (CPU time): entry by entry 8.4, 5.1, 4.6, 2.9, 2.5 for d = 4 to 8 in
-# float64 and 15, 6.5, 6.1, 4.7, 3.0 in float32; by LAPACK 1.6 to 2.0 and 1.2 to 1.3.
-# From d = 7 on each output recomputes what it shares with others (d = 8: 1.6 s to compile, 1.4 times for 100,000).
+# Dimensions up to which JAX factorises a matrix entry by entry; above, by a library, once a matrix. Where entries are
+# compiled, from d = 7 on each output recomputes what it shares with others.
 UNROLLED = 6
-
-# Dimensions up to which each item of a batch with a density of its own has its matrix swept, with the batch as the last
-# axis. 100,000 value and gradients against autodiff (float64, float32; LAPACK's in brackets): 3.2, 3.3 for d = 8 (1.4,
-# 1.3), 1.6, 2.1 for d = 12 (1.4, 1.6), 1.7, 1.9 for d = 16 (1.8, 1.4). From two items on no slower than LAPACK's.
-SWEPT = 12
 
 
 class Inverse(NamedTuple):
-    """P = S^-1, log|S|, and max_i S_ii P_ii, the largest variance inflation factor; NaN where S has no factor."""
+    """P = S^-1 and log|S|, of S/2 + S'/2, and what S is judged by.
+
+    `inflation` is max_i S_ii P_ii, the largest variance inflation factor; it and log|S| are NaN where S has no factor.
+    `asymmetry` is max |S_ij - S_ji| / max(sqrt(S_ii S_jj), |S_ij|, |S_ji|); NaN where an entry is not finite.
+    """
 
     precision: Float[Array, "*batch d d"]
     log_det: Float[Array, "*batch"]
     inflation: Float[Array, "*batch"]
+    asymmetry: Float[Array, "*batch"]
+
+
+def asymmetry(s: Float[Array, "*batch d d"]) -> Float[Array, "*batch"]:
+    """max |S_ij - S_ji| / max(sqrt(S_ii S_jj), |S_ij|, |S_ji|), whatever the units; NaN where S is not finite."""
+    root, size, mirrored = jnp.sqrt(jnp.abs(diagonal(s))), jnp.abs(s), s.mT
+    scale = jnp.maximum(outer(root, root), jnp.maximum(size, jnp.abs(mirrored)))
+    ratio = jnp.where(s == mirrored, 0, jnp.abs(s - mirrored) / scale)
+    return jnp.max(ratio + (s - s), axis=(-2, -1), initial=0)
 
 
 def variance_inflation(s: Array, precisions: Array) -> Array:
@@ -122,26 +129,60 @@ def inflation_within(s: Array, lower: Array, limit: float | Array) -> Array:
     return far | lax.cond(jnp.all(far), lambda *_: far, exact, s, lower)
 
 
+def _inverse(s: Array) -> Inverse:
+    whole = symmetrize(s)
+    if 0 < s.shape[-1] <= UNROLLED:
+        factor = entrywise.factorise(entrywise.entries(whole))
+        p = entrywise.pack_symmetric(entrywise.inverse_entries(factor))
+        factored = entrywise.every([pivot > 0 for pivot in factor.pivots])
+        inflation = jnp.where(factored, variance_inflation(s, diagonal(p)), jnp.nan)
+        return Inverse(p, entrywise.log_determinant(factor), inflation, asymmetry(s))
+    lower = cholesky(whole)
+    p = symmetrize(solve_lower(lower, inverse_lower(lower), transpose=True))
+    return Inverse(p, log_det_from_cholesky(lower), variance_inflation(s, diagonal(p)), asymmetry(s))
+
+
+def _forms(s: Array, x: Array, mean: Array) -> "Forms":
+    result, r = _inverse(s), x - mean
+    small = s.shape[-1] <= UNROLLED  # then a product would be a call of a library for each item
+    y = jnp.sum(result.precision * r[..., None, :], axis=-1) if small else matvec(result.precision, r)
+    return Forms(*result, y, jnp.sum(r * y, axis=-1))
+
+
+class Forms(NamedTuple):
+    """What the density of x is made of: `Inverse`, and for r = x - mean y = P r and r'P r."""
+
+    precision: Float[Array, "*batch d d"]
+    log_det: Float[Array, "*batch"]
+    inflation: Float[Array, "*batch"]
+    asymmetry: Float[Array, "*batch"]
+    solution: Float[Array, "*batch d"]
+    mahalanobis: Float[Array, "*batch"]
+
+
+_INVERSE = Kernel("inverse", _inverse, lambda s: (s, *[s[:-2]] * 3))
+_FORMS = Kernel("forms", _forms, lambda s, x, _: (s, *[s[:-2]] * 3, x, s[:-2]))
+_FORMS_ALONE = Kernel("forms_alone", lambda *a: _forms(*a)[1:], lambda s, x, _: (*[s[:-2]] * 3, x, s[:-2]))
+
+
+def forms(x: Array, mean: Array, s: Array) -> Forms:
+    """All of them, item by item, for x and mean (..., d) and S (..., d, d), formed together."""
+    return Forms(*_FORMS(s, x, mean))
+
+
+def forms_alone(x: Array, mean: Array, s: Array) -> Forms:
+    """The same where P is of no use, and not kept: NaN."""
+    return Forms(jnp.full_like(s, jnp.nan), *_FORMS_ALONE(s, x, mean))
+
+
 @jax.custom_jvp
 def inverse(s: Float[Array, "*batch d d"]) -> Inverse:
-    """P = S^-1 (exactly symmetric) and log|S| of a positive definite, exactly symmetric S.
+    """P = S^-1 (exactly symmetric) and log|S| of a positive definite S, of which S/2 + S'/2 is taken.
 
     Differentiated by dP = -P dS P and d log|S| = tr(P dS), to every order by matrix products alone
     (Matrix Cookbook 40, 43, 2012-11-15).
     """
-    if 0 < s.shape[-1] <= UNROLLED:
-        factor = kernels.factorise(kernels.entries(s))
-        entries = kernels.inverse_entries(factor)
-        inflation = [s[..., i, i] * entries[i, i] for i in range(s.shape[-1])]
-        factored = kernels.every([pivot > 0 for pivot in factor.pivots])
-        return Inverse(
-            kernels.pack_symmetric(entries),
-            kernels.log_determinant(factor),
-            jnp.where(factored, functools.reduce(jnp.maximum, inflation), jnp.nan),
-        )
-    lower = cholesky(s)
-    p = symmetrize(solve_lower(lower, inverse_lower(lower), transpose=True))
-    return Inverse(p, log_det_from_cholesky(lower), variance_inflation(s, diagonal(p)))
+    return Inverse(*_INVERSE(s))
 
 
 @inverse.defjvp
@@ -151,7 +192,23 @@ def _inverse_jvp(primals: tuple, tangents: tuple) -> tuple[Inverse, Inverse]:
     exists = jnp.isfinite(result.inflation)[..., None, None]
     p = jnp.where(exists, result.precision, 0)  # in reverse, the zeros of an item that is left out meet it
     ds = symmetrize(ds)
-    return result, Inverse(-symmetrize(matmul(matmul(p, ds), p)), inner(p, ds), jnp.zeros_like(result.inflation))
+    still = jnp.zeros_like(result.inflation)
+    return result, Inverse(-symmetrize(matmul(matmul(p, ds), p)), inner(p, ds), still, still)
+
+
+SMALL = 64  # dimensions up to which a call of a library takes longer than a product of two matrices
+
+
+def _congruence(a: Array, b: Array) -> tuple[Array]:
+    return (symmetrize(matmul(matmul(a, b), a)),)
+
+
+_CONGRUENCE = Kernel("congruence", _congruence, lambda *shapes: shapes[:1])
+
+
+def congruence(a: Float[Array, "*batch d d"], b: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
+    """A B A of symmetric A and B, exactly symmetric."""
+    return (_CONGRUENCE if a.shape[-1] <= SMALL else _congruence)(a, b)[0]
 
 
 @jax.custom_jvp

@@ -84,7 +84,7 @@ def _of_marginal(of_factor: bool, resid: Array, whole: Array, mask: Array) -> tu
     eye = jnp.eye(whole.shape[-1], dtype=whole.dtype)
     cov = jnp.where(mask[..., :, None] & mask[..., None, :], whole, eye)
     batch = jnp.broadcast_shapes(resid.shape[:-1], cov.shape[:-2])
-    if cov.shape[:-2] == batch and 0 < cov.shape[-1] <= linalg.SWEPT:
+    if cov.shape[:-2] == batch and cov.shape[-1] > 0:
         resid = jnp.broadcast_to(resid, cov.shape[:-1])
         return of_each(resid, jnp.zeros_like(resid), cov, d)
     return PARAMETERIZED["cov"](resid, cov, d)

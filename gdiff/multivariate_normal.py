@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from gdiff import linalg
 from gdiff.arrays import ArrayLike
 from gdiff.closed_form import log_density
 from gdiff.density_rules import (
@@ -192,7 +191,7 @@ def _logpdf(
     event, d = int(mean.ndim > 0), mean.shape[-1] if mean.ndim else 1
     if mask is not None:
         value, status = of_observed(name, x, mean, matrix, mask)
-    elif name == "cov" and matrix.ndim >= 2 and matrix.shape[:-2] == batch and 0 < d <= linalg.SWEPT:
+    elif name == "cov" and matrix.ndim >= 2 and matrix.shape[:-2] == batch and d > 0:
         return of_each(*(jnp.broadcast_to(a, matrix.shape[:-1]) for a in (x, mean)), matrix, d)
     else:
         resid = x - mean

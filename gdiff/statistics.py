@@ -13,6 +13,7 @@ from jaxtyping import Array
 from gdiff import linalg
 from gdiff.arrays import ArrayLike
 from gdiff.differentiation import differentiated_as
+from gdiff.native import Kernel
 from gdiff.status import Status
 from gdiff.symmetric.coordinates import symmetrize
 from gdiff.validity import as_floats, finite_status, is_traced, stand_in
@@ -45,17 +46,9 @@ class SufficientStatistics:
         [1.0, 2.0]
         """
         rows, w = _rows(data, weights)
-        count = jnp.asarray(len(rows), rows.dtype) if w is None else jnp.sum(w)
-        divisor = jnp.where(count > 0, count, 1)
-
-        def weighted(a: Array) -> Array:
-            return a if w is None else w[:, None] * a
-
-        mean = jnp.sum(weighted(rows), axis=0) / divisor
-        centred = rows - mean
-        correction = jnp.sum(weighted(centred), axis=0) / divisor
-        scatter = linalg.matmul(weighted(centred).T, centred) - count * linalg.outer(correction, correction)
-        return cls(count, mean + correction, symmetrize(scatter))
+        if w is None:
+            return cls(jnp.asarray(len(rows), rows.dtype), *_MOMENTS(rows))
+        return cls(jnp.sum(w), *_weighted_moments(rows, w))
 
     @classmethod
     def of_batches(cls, batches: Iterable[ArrayLike]) -> "SufficientStatistics":
@@ -129,6 +122,30 @@ def _check_finite(name: str, a: Any) -> None:
         f"{name}: got {np.asarray(a)[tuple(place)]} at {place}, wanted finite numbers. Drop the row, or keep it with "
         "gdiff.multivariate_normal.log_likelihood(..., mask=), where True marks what was observed."
     )
+
+
+def _weighted_moments(rows: Array, w: Array | None) -> tuple[Array, Array]:
+    """xbar and C of (..., n, d), by two passes of which the second corrects the first."""
+    n = jnp.asarray(rows.shape[-2], rows.dtype) if w is None else jnp.sum(w)
+    divisor = jnp.where(n > 0, n, 1)
+
+    def weighted(a: Array) -> Array:
+        return a if w is None else w[:, None] * a
+
+    mean = jnp.sum(weighted(rows), axis=-2) / divisor
+    centred = rows - mean[..., None, :]
+    correction = jnp.sum(weighted(centred), axis=-2) / divisor
+    scatter = linalg.matmul(weighted(centred).mT, centred) - n * linalg.outer(correction, correction)
+    return mean + correction, symmetrize(scatter)
+
+
+def _moments_by_two_passes(rows: Array) -> tuple[Array, Array]:
+    return _weighted_moments(rows, None)
+
+
+_MOMENTS = Kernel(
+    "moments", _moments_by_two_passes, lambda rows: ((*rows[:-2], rows[-1]), (*rows[:-2], rows[-1], rows[-1]))
+)
 
 
 def _moments_of_finite(rows: Array) -> tuple[Array, ...]:

@@ -23,7 +23,7 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
-from gdiff import kernels, linalg
+from gdiff import linalg
 from gdiff.arrays import ArrayLike
 from gdiff.status import Status
 from gdiff.symmetric.coordinates import symmetrize
@@ -115,85 +115,31 @@ def _limit(dtype: Any) -> float:
     return 1 / (8 * float(jnp.finfo(dtype).eps))  # eps = 2u
 
 
-def _judgement(finite: Array, symmetric: Array, definite: Array) -> Array:
+def judged(inflation_within: Array, asymmetry: Array, dtype: Any) -> Array:
     """The first rule that a covariance breaks; what is not finite passes neither of the other two."""
+    symmetric = asymmetry <= math.sqrt(jnp.finfo(dtype).eps)
     broken = jnp.where(symmetric, Status.NOT_POSITIVE_DEFINITE, Status.NOT_SYMMETRIC)
-    return jnp.where(symmetric & definite, Status.OK, jnp.where(finite, broken, Status.NOT_FINITE))
+    broken = jnp.where(jnp.isnan(asymmetry), Status.NOT_FINITE, broken)
+    return jnp.where(symmetric & inflation_within, Status.OK, broken)
 
 
-def _entries(s: Array, variances: Array, axes: tuple[int, int] = (-2, -1)) -> tuple[Array, Array]:
-    """Whether all entries are finite, and |S_ij - S_ji| <= sqrt(eps) sqrt(S_ii) sqrt(S_jj), in one pass.
-
-    Of what has larger S_ij, that it is symmetric is not denied. `axes` are those of the rows and the columns.
-    """
-    root, size, mirrored = jnp.sqrt(jnp.abs(variances)), jnp.abs(s), s.swapaxes(*axes)
-    scale = jnp.expand_dims(root, axes[1]) * jnp.expand_dims(root, axes[0])
-    scale = jnp.maximum(scale, jnp.maximum(size, jnp.abs(mirrored)))
-    near = jnp.abs(s - mirrored) <= math.sqrt(jnp.finfo(s.dtype).eps) * scale
-    broken = jnp.where(jnp.isfinite(s), jnp.where(near, 0, 1), 2).astype(np.uint8)
-    worst_entry = jnp.max(broken, axis=axes, initial=0)
-    return worst_entry < 2, worst_entry < 1
+def covariance_status(measured: linalg.Inverse | linalg.Forms) -> Array:
+    """The status of a covariance by what was measured when it was inverted."""
+    dtype = measured.inflation.dtype
+    return judged(measured.inflation <= _limit(dtype), measured.asymmetry, dtype)
 
 
 def positive_definite(s: Array) -> Positive:
     """Judge (..., d, d) by the rules above and invert what is valid."""
-    whole = symmetrize(s)
-    inverse = linalg.inverse(whole)
-    status = _judgement(*_entries(s, linalg.diagonal(s)), inverse.inflation <= _limit(s.dtype))
+    inverse = linalg.inverse(s)
+    status = covariance_status(inverse)
     ok, eye = status == Status.OK, jnp.eye(s.shape[-1], dtype=s.dtype)
     return Positive(
-        jnp.where(ok[..., None, None], whole, eye),
+        jnp.where(ok[..., None, None], symmetrize(s), eye),
         jnp.where(ok[..., None, None], inverse.precision, eye),
         jnp.where(ok, inverse.log_det, 0),
         status,
     )
-
-
-class Unrolled(NamedTuple):
-    """A covariance of few dimensions as scalars: its factors, its inverse, and the judgement; no stand-in is made."""
-
-    factor: kernels.UnitFactor
-    inverse: kernels.Entries
-    ok: Array
-    status: Array
-
-
-def positive_definite_unrolled(s: Array) -> Unrolled:
-    """Judge (..., d, d) by the same rules, entry by entry: nothing is packed, so all of it fuses with its use.
-
-    The symmetry of what is not positive definite only matters to the status. Roots are dear, so they are avoided:
-    |S_ij - S_ji|^2 P_ii P_jj <= eps (S_ii P_ii) (S_jj P_jj), with the inflation factors that are there already.
-    """
-    d, eps = s.shape[-1], float(jnp.finfo(s.dtype).eps)
-    rows = [[s[..., i, j] for j in range(d)] for i in range(d)]
-    lower = {(i, j): rows[i][j] / 2 + rows[j][i] / 2 if i > j else rows[i][i] for i in range(d) for j in range(i + 1)}
-    factor = kernels.factorise(lower)
-    p = kernels.inverse_entries(factor)
-    inflation = [jnp.abs(rows[i][i] * p[i, i]) for i in range(d)]
-    definite = kernels.every([*(pivot > 0 for pivot in factor.pivots), *(v <= _limit(s.dtype) for v in inflation)])
-    symmetric = kernels.every([jnp.isfinite(rows[i][i]) for i in range(d)])
-    for i, j in ((i, j) for i, j in p if i > j):
-        apart = jnp.abs(rows[i][j] - rows[j][i])
-        near = apart * jnp.abs(p[i, i]) * (apart * jnp.abs(p[j, j])) <= eps * inflation[i] * inflation[j]
-        symmetric = symmetric & ((apart == 0) | near)
-    return Unrolled(factor, p, symmetric & definite, _judgement(_finite(s, 2), symmetric, definite))
-
-
-class Swept(NamedTuple):
-    """Covariances with the batch as the last axis: inverse, log-determinant and judgement; no stand-in is made."""
-
-    inverse: Array
-    log_det: Array
-    status: Array
-
-
-def positive_definite_swept(s: Array) -> Swept:
-    """Judge (d, d, batch) by the same rules."""
-    d = len(s)
-    p, pivots = kernels.sweep(s / 2 + s.swapaxes(0, 1) / 2)
-    variances, precisions = (m.reshape(d * d, -1)[:: d + 1] for m in (s, p))
-    definite = jnp.all((pivots > 0) & (jnp.abs(variances * precisions) <= _limit(s.dtype)), axis=0)
-    return Swept(p, jnp.sum(jnp.log(pivots), axis=0), _judgement(*_entries(s, variances, (0, 1)), definite))
 
 
 def definite_factor(s: Array) -> "Factor":
@@ -201,7 +147,7 @@ def definite_factor(s: Array) -> "Factor":
     whole = symmetrize(s)
     lower = linalg.cholesky(whole)
     definite = linalg.inflation_within(whole, lower, _limit(s.dtype))
-    status = _judgement(*_entries(s, linalg.diagonal(s)), definite)
+    status = judged(definite, linalg.asymmetry(s), s.dtype)
     eye = jnp.eye(s.shape[-1], dtype=s.dtype)
     return Factor(jnp.where((status == Status.OK)[..., None, None], lower, eye), status)
 
@@ -346,11 +292,14 @@ def guard(value: Array, status: Array, *arguments: tuple[Array, int]) -> Array:
     everything that the value depends on; their batch axes broadcast to those of `status`. `value` must have been
     computed from stand-ins that are finite where invalid, so that a cotangent of 0 stays 0 on its way back.
     """
-    event = tuple(range(status.ndim, value.ndim))
-    ok = status == Status.OK
-    wire = _tripwire(tuple(ndim for _, ndim in arguments), ok, *(array for array, _ in arguments))
-    value = jnp.where(jnp.expand_dims(ok, event), value, jnp.nan)
-    return value + jnp.expand_dims(wire, event).astype(value.dtype)
+    ok = jnp.expand_dims(status == Status.OK, tuple(range(status.ndim, value.ndim)))
+    return nan_in_derivatives(jnp.where(ok, value, jnp.nan), status, *arguments)
+
+
+def nan_in_derivatives(value: Array, status: Array, *arguments: tuple[Array, int]) -> Array:
+    """The part of `guard` that only derivatives see."""
+    wire = _tripwire(tuple(ndim for _, ndim in arguments), status == Status.OK, *(array for array, _ in arguments))
+    return value + jnp.expand_dims(wire, tuple(range(status.ndim, value.ndim))).astype(value.dtype)
 
 
 def is_traced(*trees: Any) -> bool:

@@ -21,8 +21,8 @@ PACKAGE = Path(gdiff.__file__).parent
 
 # From the ground up: a file imports only from floors below its own.
 FLOORS = (
-    {"arrays", "differentiation", "display", "primitives", "status"},
-    {"symmetric", "program", "kernels"},
+    {"arrays", "differentiation", "display", "native", "primitives", "status"},
+    {"symmetric", "program", "entrywise"},
     {"linalg", "tolerance", "layouts"},
     {"validity", "printed"},
     {"statistics", "domains", "blocks", "parameterizations", "derivation"},

@@ -1,0 +1,50 @@
+// A B A of symmetric matrices, for sizes at which a call of a library takes longer than the products.
+#pragma once
+
+#include <stdlib.h>
+
+#include "kernels.h"
+#include "vectors.h"
+
+namespace gdiff {
+namespace {
+
+// to = a b, of (d, d) each: row by row, a multiple of each row of b.
+template <class T>
+void multiply(int64_t d, const T* a, const T* b, T* to) {
+  constexpr int N = lanes<T>;
+  for (int64_t i = 0; i < d; i++) {
+    const T* factors = a + i * d;
+    int64_t j = 0;
+    for (; j + N <= d; j += N) {
+      Vector<T> sum = {};
+      for (int64_t k = 0; k < d; k++) sum += fill(factors[k]) * load(b + k * d + j);
+      store(to + i * d + j, sum);
+    }
+    for (; j < d; j++) {
+      T sum = 0;
+      for (int64_t k = 0; k < d; k++) sum += factors[k] * b[k * d + j];
+      to[i * d + j] = sum;
+    }
+  }
+}
+
+template <class T>
+void congruence(const Pool& pool, const Congruence<T>& a) {
+  const int64_t d = a.d, piece = 1 + 65536 / (d * d * d);
+  parallel(pool, (a.count + piece - 1) / piece, [=, &a](int64_t k) {
+    T* half = static_cast<T*>(malloc(d * d * sizeof(T)));
+    for (int64_t item = k * piece; item < (k + 1) * piece && item < a.count; item++) {
+      const int64_t from = item * d * d;
+      T* out = a.out + from;
+      multiply(d, a.a + from, a.b + from, half);
+      multiply(d, half, a.a + from, out);
+      for (int64_t i = 0; i < d; i++)
+        for (int64_t j = 0; j < i; j++) out[i * d + j] = out[j * d + i] = out[i * d + j] / 2 + out[j * d + i] / 2;
+    }
+    free(half);
+  });
+}
+
+}  // namespace
+}  // namespace gdiff

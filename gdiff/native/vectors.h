@@ -1,0 +1,74 @@
+// Vectors of one register's width, which GDIFF_WIDTH gives in bytes, and what is done to all of their lanes at once.
+//
+// Everything that a kernel is made of stands in an unnamed namespace: it is compiled once for each instruction set, and
+// the linker must not take one for another.
+#pragma once
+
+#include <stdint.h>
+
+namespace gdiff {
+namespace {
+
+template <class T>
+struct Bits;
+template <>
+struct Bits<double> {
+  using type = int64_t;
+  static constexpr int mantissa = 52, bias = 1023, terms = 11;  // terms of the series in `log`
+};
+template <>
+struct Bits<float> {
+  using type = int32_t;
+  static constexpr int mantissa = 23, bias = 127, terms = 5;
+};
+
+template <class T>
+constexpr int lanes = GDIFF_WIDTH / sizeof(T);
+
+template <class T>
+using Vector = T __attribute__((vector_size(GDIFF_WIDTH)));
+
+template <class T>
+using Mask = typename Bits<T>::type __attribute__((vector_size(GDIFF_WIDTH)));
+
+template <class T>
+inline Vector<T> load(const T* from) {
+  Vector<T> v;
+  __builtin_memcpy(&v, from, sizeof(v));
+  return v;
+}
+
+template <class T>
+inline void store(T* to, Vector<T> v) {
+  __builtin_memcpy(to, &v, sizeof(v));
+}
+
+template <class T>
+inline Vector<T> fill(T x) {
+  return Vector<T>{} + x;
+}
+
+template <class T>
+inline bool any(Mask<T> m) {
+  return __builtin_reduce_or(m) != 0;
+}
+
+// log x of positive normal numbers. x = 2^e m, m between sqrt(1/2) and sqrt(2), and log m = 2 artanh t,
+// t = (m - 1) / (m + 1), by its series: t^2 < 0.0295, so that the first term left out is below half an ulp.
+template <class T>
+inline Vector<T> log(Vector<T> x) {
+  using B = Bits<T>;
+  const auto bits = __builtin_bit_cast(Mask<T>, x);
+  const T half = T(0.70710678118654752440);
+  const auto below = __builtin_bit_cast(Mask<T>, fill<T>(half));
+  Mask<T> e = (bits - below) >> B::mantissa;  // the exponent of x / sqrt(1/2), rounded down
+  const auto m = __builtin_bit_cast(Vector<T>, bits - (e << B::mantissa));
+  const Vector<T> t = (m - 1) / (m + 1), t2 = t * t;
+  Vector<T> series = fill<T>(T(1) / (2 * B::terms + 1));
+  for (int k = B::terms - 1; k > 0; k--) series = series * t2 + T(1) / (2 * k + 1);
+  const Vector<T> log_m = 2 * t + 2 * t * t2 * series;
+  return log_m + __builtin_convertvector(e, Vector<T>) * T(0.69314718055994530942);
+}
+
+}  // namespace
+}  // namespace gdiff

@@ -1,0 +1,253 @@
+"""The compiled kernels: against 60 digits at every instruction set, and where their twins take over."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gdiff import blocks, linalg, native, statistics
+from gdiff.symmetric.coordinates import lower_indices
+from tests.oracle import assert_close, bound, covariance, exact, inverse, log_abs_det, units
+
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
+
+LEVELS = (0, 1, 2) if platform.machine() == "x86_64" else (0,)
+LANES = 16  # of the widest vectors
+
+
+@pytest.fixture(params=LEVELS, ids=lambda level: f"level {level}")
+def level(request):
+    """Instruction sets from the architecture's own to the best; a processor that lacks one is tested at its best."""
+    library = native.library()
+    yield library.gdiff_use(request.param)
+    library.gdiff_use(max(LEVELS))
+
+
+def test_the_kernels_were_compiled():
+    assert native.library() is not None, "no gdiff/native/kernels.so: install gdiff anew, pip install -e ."
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("d", "count"),
+    [
+        *((d, 3) for d in range(1, 8)),
+        *((2, LANES + 1), (5, 2 * LANES), (8, LANES), (12, LANES + 3)),
+        *((13, 2), (80, 1), (81, 2)),
+    ],
+)
+def test_what_a_density_is_made_of_is_right_to_the_last_digits(d, count, dtype):
+    rng = np.random.default_rng(d)
+    conditions = (1.0, 1e6, 1e12) if dtype == np.float64 else (1.0, 1e3, 1e5)
+    covs = np.stack([covariance(rng, d, conditions[k % 3], dtype) for k in range(count)])
+    mean = rng.normal(size=(count, d)).astype(dtype)
+    x = (mean + rng.normal(size=(count, d)) * np.stack([units(cov) for cov in covs])).astype(dtype)
+    arguments = [jnp.asarray(a) for a in (x, mean, covs)]
+    got, alone, inverted = linalg.forms(*arguments), linalg.forms_alone(*arguments), linalg.inverse(arguments[-1])
+    assert {a.dtype for a in (*got, *inverted)} == {jnp.dtype(dtype)}
+    for k in {0, 1 % count, 2 % count, count // 2, count - 1}:
+        p, limit, scale, r = inverse(covs[k]), bound(covs[k], dtype), units(covs[k]), x[k] - mean[k]
+        y, what = p @ exact(r), f"item {k}"
+        assert_close(got.precision[k], p, limit, np.outer(scale, scale), what=what)
+        assert np.array_equal(got.precision[k], got.precision[k].T)
+        assert_close(got.log_det[k], log_abs_det(covs[k]), limit, what=what)
+        assert_close(got.inflation[k], max(1, *(np.diag(exact(covs[k])) * np.diag(p))), limit, what=what)
+        assert got.asymmetry[k] == 0
+        terms = np.abs(p) @ np.abs(exact(r))
+        assert_close(got.solution[k], y, limit, scale, terms=terms, what=what)
+        assert_close(got.mahalanobis[k], exact(r) @ y, limit, terms=np.abs(exact(r)) @ terms, what=what)
+    for field, other in zip(("precision", "log_det", "inflation", "asymmetry"), inverted, strict=True):
+        np.testing.assert_array_equal(getattr(got, field), other, err_msg=field)
+    for field in ("log_det", "inflation", "asymmetry", "solution", "mahalanobis"):
+        np.testing.assert_array_equal(getattr(got, field), getattr(alone, field), err_msg=field)
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("d", [2, 9, 30, 90])
+def test_what_a_matrix_is_judged_by_is_measured_item_by_item(d):
+    eye = np.eye(d)
+    off, far, indefinite, overflow = (eye.copy() for _ in range(4))
+    off[1, 0] = 1e-7
+    far[-1, 0], far[0, -1] = 3.0, -1.0
+    indefinite[0, 1] = indefinite[1, 0] = 2.0
+    infinite, lost = eye.copy(), eye.copy()
+    infinite[0, -1], lost[-1, -1] = np.inf, np.nan
+    overflow[0, 0] = 1e-310  # its inverse is no number
+    stack = np.stack([eye, off, 1e200 * off, far, indefinite, infinite, lost, overflow, 4 * eye] * 3)
+    got = jax.tree.map(lambda a: np.asarray(a)[-9:], jax.jit(linalg.inverse)(stack))
+    np.testing.assert_allclose(got.asymmetry[[0, 1, 2, 3, 4, 8]], [0, 1e-7, 1e-7, 4 / 3, 0, 0], rtol=1e-12)
+    assert np.isnan(got.asymmetry).tolist() == [False] * 5 + [True, True, False, False]
+    assert np.isnan(got.inflation[[4, 5, 6, 7]]).all()
+    assert got.inflation[[0, 8]].tolist() == [1, 1]
+    np.testing.assert_allclose(got.inflation[1], 1, rtol=1e-12)
+    np.testing.assert_allclose(got.precision[8], eye / 4, rtol=1e-15)
+    np.testing.assert_allclose(got.log_det[8], d * np.log(4), rtol=1e-14)
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("n", "d"), [(1, 1), (2, 3), (7, 1), (33, 4), (200, 5), (131, 9), (1000, 20), (5000, 2), (400, 37)]
+)
+def test_a_sample_far_from_zero_has_the_moments_that_it_has(n, d, dtype):
+    rng = np.random.default_rng(n)
+    rows = (rng.normal(size=(2, n, d)) + 10 * rng.normal(size=d) + 1000).astype(dtype)
+    for mean, scatter, sample in zip(*jax.vmap(statistics.sample_moments)(rows)[1:], rows, strict=True):
+        true = exact(sample)
+        centre = true.sum(axis=0) / n
+        centred = true - centre
+        assert mean.dtype == scatter.dtype == dtype
+        u = float(np.finfo(dtype).eps) / 2
+        assert_close(mean, centre, 4 * u)
+        size = np.sqrt(np.diag(centred.T @ centred).astype(float)) + (n == 1)
+        assert_close(scatter, centred.T @ centred, (n + 8) * u, 1 / size, terms=np.outer(size, size))
+        assert np.array_equal(scatter, scatter.T)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_the_moments_of_what_is_not_finite_are_not_finite(bad):
+    rows = np.ones((3, 500, 4))
+    rows[1, 321, 3] = bad
+    _, mean, scatter = jax.vmap(statistics.sample_moments)(rows)
+    assert np.isfinite(mean).all(1).tolist() == [True, False, True]
+    assert np.isfinite(scatter).all((1, 2)).tolist() == [True, False, True]
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("convention", ["symmetric", "full"])
+@pytest.mark.parametrize("d", [1, 2, 5, 17])
+def test_products_of_pairs_are_those_of_their_indices(d, convention, dtype):
+    rng = np.random.default_rng(d)
+    x, y = ((m + m.mT).astype(dtype) for m in rng.normal(size=(2, 3, d + 1, d + 1)))
+
+    def formed(x, y):
+        return blocks.PairProducts(x, y, convention, joint=True).array()
+
+    i, j = lower_indices(d) if convention == "symmetric" else np.divmod(np.arange(d * d), d)[::-1]
+    often = np.where((i == j) | (convention == "full"), 1, 2)
+    i, j, often = np.r_[np.arange(d), i], np.r_[np.full(d, d), j], np.r_[np.ones(d), often]
+    for item, got in enumerate(np.asarray(jax.vmap(formed)(x, y))):
+        X, Y = x[item].astype(np.float64), y[item].astype(np.float64)
+        terms = [(X, i, i, Y, j, j), (X, j, j, Y, i, i), (X, i, j, Y, j, i), (X, j, i, Y, i, j)]
+        products = [a[np.ix_(r, c)] * b[np.ix_(s, t)] for a, r, c, b, s, t in terms]
+        want, size = (np.outer(often, often) / 2 * sum(p) for p in (products, np.abs(products)))
+        assert got.dtype == dtype
+        assert np.max(np.abs(got - want) / size) < 4 * np.finfo(dtype).eps
+        assert np.array_equal(got, got.T)
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [1, 3, 8, 21, linalg.SMALL, linalg.SMALL + 1])
+def test_a_congruence_is_the_product_of_three(d, dtype):
+    rng = np.random.default_rng(d)
+    a, b = ((m + m.mT).astype(dtype) for m in rng.normal(size=(2, 5, d, d)))
+    got = np.asarray(linalg.congruence(jnp.asarray(a), jnp.asarray(b)))
+    want = a.astype(np.float64) @ b.astype(np.float64) @ a.astype(np.float64)
+    size = np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64) @ np.abs(a).astype(np.float64)
+    assert got.dtype == dtype
+    assert np.max(np.abs(got - want) / size) < 2 * d * np.finfo(dtype).eps
+    assert np.array_equal(got, got.mT)
+
+
+# Where the twins take over.
+
+X, MEAN, COV = np.ones((4, 3)), np.zeros((4, 3)), np.tile(4 * np.eye(3), (4, 1, 1))
+
+
+def forms(x, mean, cov):
+    return linalg.forms(x, mean, cov)
+
+
+def custom_calls(text: str) -> bool:
+    return "custom_call @gdiff_forms" in text
+
+
+def test_a_program_calls_the_kernels_and_an_exported_one_their_twins():
+    assert custom_calls(jax.jit(forms).lower(X, MEAN, COV).as_text())
+    exported = export.export(jax.jit(forms))(X, MEAN, COV)
+    assert not custom_calls(exported.mlir_module())
+    twins, ours = exported.call(X, MEAN, COV), jax.jit(forms)(X, MEAN, COV)
+    jax.tree.map(np.testing.assert_array_almost_equal_nulp, tuple(twins), tuple(ours))
+
+
+def test_arrays_on_a_mesh_are_of_the_twins():
+    mesh = Mesh(np.array(jax.devices()[:1]), "i", axis_types=(jax.sharding.AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        placed = jax.device_put((X, MEAN, COV), NamedSharding(mesh, PartitionSpec("i")))
+        text = jax.jit(forms).lower(*placed).as_text()
+    assert not custom_calls(text)
+
+
+def test_work_on_several_devices_is_divided():
+    code = """
+import jax, jax.numpy as jnp, numpy as np
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_enable_x64", True)
+from gdiff import multivariate_normal
+mesh = jax.make_mesh((4,), "i", axis_types=(jax.sharding.AxisType.Auto,))
+where = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("i"))
+x, cov = np.ones((8, 9)), np.tile(4 * np.eye(9), (8, 1, 1))
+f = jax.jit(jax.vmap(jax.grad(multivariate_normal.logpdf, 2)))
+placed = jax.device_put((x, 0 * x, cov), where)
+got = f(*placed)
+assert "all-gather" not in f.lower(*placed).compile().as_text()
+assert got.sharding.is_equivalent_to(where, got.ndim), got.sharding
+np.testing.assert_allclose(got, jax.device_get(f(x, 0 * x, cov)), rtol=1e-14, atol=1e-16)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_a_library_the_twins_compute_the_same(tmp_path):
+    """In another process, since this one has loaded it."""
+    code = f"""
+import jax, numpy as np
+from pathlib import Path
+jax.config.update("jax_enable_x64", True)
+from gdiff import native, linalg, statistics, blocks
+native.LIBRARY = Path({str(tmp_path / "none.so")!r})
+assert native.library() is None
+rng = np.random.default_rng(0)
+a = rng.normal(size=(20, 7, 7))
+s, x = a @ a.mT + np.eye(7), rng.normal(size=(20, 7))
+out = [*linalg.forms(x, 0 * x, s), *linalg.forms_alone(x, 0 * x, s)[1:], linalg.congruence(s, s),
+       *statistics.sample_moments(x), blocks.PairProducts(s[0], s[1], "symmetric").array()]
+np.savez({str(tmp_path / "out.npz")!r}, *out)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(20, 7, 7))
+    s, x = a @ a.mT + np.eye(7), rng.normal(size=(20, 7))
+    s, x = jnp.asarray(s), jnp.asarray(x)
+    ours = [*linalg.forms(x, 0 * x, s), *linalg.forms_alone(x, 0 * x, s)[1:], linalg.congruence(s, s)]
+    ours += [*statistics.sample_moments(x), blocks.PairProducts(s[0], s[1], "symmetric").array()]
+    with np.load(Path(tmp_path) / "out.npz") as twins:
+        assert len(twins.files) == len(ours)
+        for name, mine in zip(twins.files, ours, strict=True):
+            np.testing.assert_allclose(twins[name], mine, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+def test_batches_side_by_side_do_not_wait_for_each_other_on_two_threads():
+    """Two batched calls of LAPACK in one program of jaxlib 0.10 may do so for ever."""
+    code = """
+import os
+os.environ["PJRT_NPROC"] = "2"
+import jax, numpy as np
+from gdiff import linalg
+x, cov = np.ones((3000, 20), np.float32), np.tile(np.eye(20, dtype=np.float32), (3000, 1, 1))
+f = jax.jit(lambda x, s: [linalg.forms(x, x, (k + 1) * s).log_det.sum() for k in range(6)])
+for _ in range(20):
+    jax.block_until_ready(f(x, cov))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
