@@ -3,6 +3,7 @@
 A single absolute time means nothing on a noisy machine. Every round times each side once, in a random order; a ratio is
 taken within a round, and the median and quartiles over rounds are what is told. Where a side is long, the cores come to
 rest before each: OpenBLAS keeps its threads spinning for 20 to 30 ms, which is no affair of the side that comes next.
+Nor is it that cores are slow when they have rested, so a short side is run for a while before it is timed.
 """
 
 import gc
@@ -16,6 +17,7 @@ import numpy as np
 
 SHORTEST = 2e-3  # seconds that one measurement lasts at least: short calls are repeated
 REST = 40e-3  # seconds in which nothing runs before a side is timed, where one of them is longer than SHORTEST
+WARM = 10e-3  # seconds for which a side is run untimed after a rest: a copy of 14 MB takes 1.7 ms at first, then 1.1
 LONG = 50e-3  # seconds from which a call is not run once untimed before it is timed
 
 
@@ -64,7 +66,7 @@ def interleaved(
             for name in rng.permutation(names):
                 sleep(rest)
                 if cost[name] < LONG:  # another side has just had the caches
-                    once(calls[name])
+                    once(calls[name], max(1, math.ceil((WARM if rest else 0) / cost[name])))
                 times[name].append(once(calls[name], repeats[name]))
     finally:
         gc.enable()

@@ -71,33 +71,38 @@ class Tangent:
     cov: Array
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["x", "y"], meta_fields=["convention", "joint", "dual"])
+@partial(jax.tree_util.register_dataclass, data_fields=["x", "y", "scale"], meta_fields=["convention", "joint", "dual"])
 @dataclass(frozen=True)
 class PairProducts:
     """A large matrix, not yet formed: w_r w_c / 2 (X_ip Y_jq + X_jq Y_ip + X_iq Y_jp + X_jp Y_iq), entry by entry.
 
     (i, j) is the pair of row r, (p, q) that of column c, and w how often each counts: X⊗Y + Y⊗X on symmetric matrices,
     D'(X⊗Y + Y⊗X)D in "symmetric" and N(X⊗Y + Y⊗X)N in "full" coordinates, for symmetric X and Y; D⁺ in place of D' if
-    `dual`. If `joint`, the coordinates of the mean come first: the pairs (a, *), * the last index of X and Y.
+    `dual`. Without a Y, scale w_r w_c (X_ip X_jq + X_iq X_jp): Y is 2 scale X, at half the cost.
+    If `joint`, the coordinates of the mean come first: the pairs (a, *), * the last index of X and Y.
     """
 
     x: Array
-    y: Array
+    y: Array | None
     convention: Convention
     joint: bool = False
     dual: bool = False
+    scale: Array | None = None
 
     def array(self) -> Array:
         """The matrix."""
-        return _products(jnp.asarray(True), self.x, self.y, *self._coordinates())
+        return self._where(jnp.asarray(True))
 
     def guarded(self, status: Array, *arguments: tuple[Array, int]) -> Array:
         """As `validity.guard` has it: the matrix where the status is OK, else NaN, in all derivatives too.
 
         NaN comes in by the factors: to go over the matrix once more would take as long as to write it.
         """
-        value = _products(status == Status.OK, self.x, self.y, *self._coordinates())
-        return nan_in_derivatives(value, status, *arguments)
+        return nan_in_derivatives(self._where(status == Status.OK), status, *arguments)
+
+    def _where(self, ok: Array) -> Array:
+        products, other = (_square_products, self.scale) if self.y is None else (_products, self.y)
+        return products(ok, self.x, other, *self._coordinates())
 
     def _coordinates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How often each coordinate counts, and its pair (i, j)."""
@@ -288,34 +293,52 @@ def joint_pairs(x: Array, y: Array, g: Array, n: Array, convention: Convention) 
 def joint_square(x: Array, n: Array, convention: Convention, dual: bool = False) -> PairProducts:
     """[[n X, 0], [0, n/2 D'(X⊗X)D]], N in place of D for "full"; [[n X, 0], [0, 2n D⁺(X⊗X)D⁺']] when `dual`.
 
-    It is the matrix of `joint_pairs` with Y a multiple of X, and g = 0.
+    X is bordered by zeros and one number, which makes n X of its products.
     """
-    y = jnp.pad(x * (n if dual else n / 4), (0, 1)).at[-1, -1].set(2 * n)
-    return PairProducts(jnp.pad(x, (0, 1)), y, convention, joint=True, dual=dual)
+    scale, corner = (n, 1.0) if dual else (n / 4, 4.0)
+    bordered = jnp.pad(x, (0, 1)).at[-1, -1].set(corner)
+    return PairProducts(bordered, None, convention, joint=True, dual=dual, scale=jnp.asarray(scale, x.dtype))
 
 
-def _gathered(x: Array, y: Array, often: Array, i: Array, j: Array) -> tuple[Array]:
-    """Columns first, in a loop so that XLA keeps them: otherwise every product gathers its own, at twice the cost."""
-    both = jnp.concatenate([x, y], axis=-2)
+def _columns(x: Array, often: Array, i: Array, j: Array) -> tuple[Array, Array]:
+    """often_c X_ap and X_aq, (p, q) of column c.
+
+    In a loop, so that XLA keeps them: otherwise every product gathers its own again, at twice the cost.
+    """
     weights = jnp.stack([often, jnp.ones_like(often)])
-    p, q = lax.map(lambda pair: pair[1] * both[..., pair[0]], (jnp.stack([i, j]), weights))
+    p, q = lax.map(lambda pair: pair[1] * x[..., pair[0]], (jnp.stack([i, j]), weights))
+    return p, q
+
+
+def _rows(a: Array, index: Array) -> Array:
+    return jnp.take(a, index, axis=-2)
+
+
+def _pairs(x: Array, y: Array, often: Array, i: Array, j: Array) -> tuple[Array]:
+    p, q = _columns(jnp.concatenate([x, y], axis=-2), often, i, j)
     (xp, yp), (xq, yq) = jnp.split(p, 2, axis=-2), jnp.split(q, 2, axis=-2)
-
-    def row(a: Array, index: Array) -> Array:
-        return jnp.take(a, index, axis=-2)
-
-    first = row(xp, i) * row(yq, j) + row(xq, j) * row(yp, i)
-    return ((first + (row(xq, i) * row(yp, j) + row(xp, j) * row(yq, i))) * (often[:, None] / 2),)
+    same = _rows(xp, i) * _rows(yq, j) + _rows(xq, j) * _rows(yp, i)
+    return ((same + (_rows(xq, i) * _rows(yp, j) + _rows(xp, j) * _rows(yq, i))) * (often[:, None] / 2),)
 
 
-_PAIRS = Kernel("pairs", _gathered, lambda x, _, often, *__: ((*x[:-2], *often, *often),), shared=3)
+def _square_pairs(x: Array, scale: Array, often: Array, i: Array, j: Array) -> tuple[Array]:
+    p, q = _columns(x, often, i, j)
+    return ((_rows(p, i) * _rows(q, j) + _rows(q, i) * _rows(p, j)) * (scale[..., None, None] * often[:, None]),)
 
 
-def _products_by_gathering(ok: Array, x: Array, y: Array, often: Array, i: Array, j: Array) -> Array:
-    return jnp.where(ok, _gathered(x, y, often, i, j)[0], jnp.nan)
+_PAIRS = Kernel("pairs", _pairs, lambda x, _, often, *__: ((*x[:-2], *often, *often),), shared=3)
+_SQUARE_PAIRS = Kernel("square_pairs", _square_pairs, lambda x, _, often, *__: ((*x[:-2], *often, *often),), shared=3)
 
 
-@differentiated_as(_products_by_gathering)  # in reverse, no zero meets the NaN of the factors
-def _products(ok: Array, x: Array, y: Array, often: Array, i: Array, j: Array) -> Array:
+# Derivatives go by the twins: in reverse, no zero meets the NaN of the factors.
+
+
+@differentiated_as(lambda ok, *arguments: jnp.where(ok, _pairs(*arguments)[0], jnp.nan))
+def _products(ok: Array, x: Array, y: Array, *coordinates: Array) -> Array:
     """The products where ok; NaN where not."""
-    return _PAIRS(jnp.where(ok, x, jnp.nan), jnp.where(ok, y, jnp.nan), often, i, j)[0]
+    return _PAIRS(jnp.where(ok, x, jnp.nan), jnp.where(ok, y, jnp.nan), *coordinates)[0]
+
+
+@differentiated_as(lambda ok, *arguments: jnp.where(ok, _square_pairs(*arguments)[0], jnp.nan))
+def _square_products(ok: Array, x: Array, scale: Array, *coordinates: Array) -> Array:
+    return _SQUARE_PAIRS(jnp.where(ok, x, jnp.nan), scale, *coordinates)[0]

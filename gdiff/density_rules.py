@@ -14,13 +14,12 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
 from gdiff import linalg
-from gdiff.closed_form import cov_gradient, log_density, mean_gradient, moments, score_differential
+from gdiff.closed_form import log_density
 from gdiff.differentiation import differentiated_as
-from gdiff.linalg import inner, matmul, matvec, outer
+from gdiff.linalg import congruence, inner, matmul, matvec, outer
 from gdiff.statistics import SufficientStatistics
 from gdiff.symmetric.coordinates import symmetrize
 from gdiff.validity import (
-    Positive,
     Status,
     cholesky_factor,
     covariance_status,
@@ -37,93 +36,172 @@ from gdiff.validity import (
 Dimensions = Any  # an int, or an array of them, item by item, where a mask tells
 
 
-# A covariance for each observation: the score is formed once, and its stand-ins with it.
+# One covariance for each observation, or for the statistics of a sample: the score is formed once, and its stand-ins.
 
 
-class _Each(NamedTuple):
-    """log N, its gradients in x, mean and cov, and P, item by item.
+class _Sample(NamedTuple):
+    """An observation x, or a sample's mean, (..., d); of a sample n (...) and the scatter (..., d, d) too."""
 
-    Where the status is not OK the value is NaN, P is 0, and the gradients are uneven weights, for `nan_unless`.
+    mean: Array
+    n: Any = None
+    scatter: Any = None
+
+
+class _Score(NamedTuple):
+    """The log-likelihood, its gradients in the sample, mu and Sigma, and what these are made of, item by item.
+
+    Where the status is not OK the value is NaN, the gradients are uneven weights, for `nan_unless`, and the rest is 0.
     """
 
     value: Array
-    x_gradient: Array
-    mean_gradient: Array
-    cov_gradient: Array
+    sample: _Sample
+    mean: Array
+    cov: Array
     precision: Array
+    solution: Array  # y = P r
+    between: Array | None  # P C P
     ok: Any  # arrays, of float0 as tangents
     status: Any
 
 
 @jax.custom_jvp
-def _each(x: Array, mean: Array, cov: Array, d: Dimensions) -> _Each:
-    """log N, -+P r, A = -1/2 (P - P r r' P) and P (Cookbook 346; 86; 57 and 61), (..., d) and (..., d, d)."""
-    forms = linalg.forms(x, mean, cov)
-    p, y, value, status = forms.precision, forms.solution, *_judged_density(forms, d)
+def _score(sample: _Sample, mean: Array, cov: Array, d: Dimensions) -> _Score:
+    """n log N(xbar) - 1/2 tr(P C), with its gradients (Cookbook 346; 86; 57 and 61).
+
+    g = n P r in mu, -g in xbar, A = -1/2 (n P - n P r r' P - P C P) in Sigma, -1/2 P in C, log N(xbar) in n. For an
+    observation, n = 1 and C = 0.
+    """
+    scored = linalg.score(sample.mean, mean, cov, sample.n, sample.scatter)
+    p = linalg.forms(sample.mean, mean, cov).precision  # P and P C P are for second derivatives, and else left out
+    y, q = scored.solution, None
+    each = log_density(scored.mahalanobis, scored.log_det, d)
+    value, g = each, y
+    if scored.trace is not None:
+        value = sample.n * each - scored.trace / 2
+        g, q = sample.n[..., None] * y, congruence(p, sample.scatter)
+    status = worst(covariance_status(scored), finite_status(value, 0))
     ok = status == Status.OK
     weights = uneven(cov.shape[-2:], y.dtype)
-    a = jnp.where(ok[..., None, None], (outer(y, y) - p) / 2, weights)
-    y, p = jnp.where(ok[..., None], y, weights[0]), jnp.where(ok[..., None, None], p, 0)
-    return _Each(value, jnp.where(ok[..., None], -y, y), y, a, p, ok, status)
+
+    def where_ok(event: int, array: Array, stand_in: Any = 0) -> Array:
+        return jnp.where(jnp.expand_dims(ok, tuple(range(ok.ndim, ok.ndim + event))), array, stand_in)
+
+    of_sample = _Sample(where_ok(1, -g, weights[0]))
+    if q is not None:
+        of_sample = _Sample(of_sample.mean, where_ok(0, each, weights[0, 0]), where_ok(2, p / -2, weights))
+        q = where_ok(2, q)
+    return _Score(
+        where_ok(0, value, jnp.nan),
+        of_sample,
+        where_ok(1, g, weights[0]),
+        where_ok(2, scored.gradient, weights),
+        where_ok(2, p),
+        where_ok(1, y),
+        q,
+        ok,
+        status,
+    )
 
 
-def _judged_density(forms: linalg.Forms, d: Dimensions) -> tuple[Array, Array]:
-    """log N, NaN where it is not valid, and the status."""
-    status = worst(covariance_status(forms), finite_status(forms.mahalanobis, 0))
-    value = log_density(forms.mahalanobis, forms.log_det, d)
-    return jnp.where(status == Status.OK, value, jnp.nan), status
-
-
-def _value_tangent(score: _Each, tangents: tuple) -> Array:
+def _value_tangent(score: _Score, tangents: tuple) -> Array:
     """<score, tangent>, NaN where not valid."""
-    pairs = zip((score.x_gradient, score.mean_gradient, score.cov_gradient), tangents, strict=True)
+    pairs = zip(jax.tree.leaves((score.sample, score.mean, score.cov)), _leaves(tangents), strict=True)
     event = score.value.ndim
     terms = [jnp.sum(g * t, tuple(range(event, g.ndim))) for g, t in pairs if not isinstance(t, SymbolicZero)]
     return nan_unless(score.ok, sum(terms, jnp.zeros_like(score.value)))
 
 
-def _each_jvp(primals: tuple, tangents: tuple) -> tuple[_Each, _Each]:
-    """The Hessian times the tangent: dy = P (dr - dS y), dA = 1/2 (dy y' + y dy' + P dS P), dP = -P dS P."""
-    score = _each(*primals)
-    ok, y, p = score.ok, score.mean_gradient, score.precision
+def _leaves(tree: Any) -> list[Any]:
+    return jax.tree.leaves(tree, is_leaf=lambda t: isinstance(t, SymbolicZero))
+
+
+def _score_jvp(primals: tuple, tangents: tuple) -> tuple[_Score, _Score]:
+    """The Hessian times the tangent, by matrix products.
+
+    dy = P (dr - dS y),  dP = -P dS P,  d(P C P) = P dC P - P dS (P C P) - (P C P) dS P,  and with these dg and dA.
+    """
+    score = _score(*primals)
     primals, tangents = primals[:3], tangents[:3]  # d stays
-    dx, dm, ds = (
-        jnp.zeros_like(a) if isinstance(t, SymbolicZero) else t for a, t in zip(primals, tangents, strict=True)
-    )
-    ds = symmetrize(ds)
-    dy = matvec(p, dx - dm - matvec(ds, y))
-    dp = -symmetrize(matmul(matmul(p, ds), p))
+    moved = [jnp.zeros(t.shape, t.dtype) if isinstance(t, SymbolicZero) else t for t in _leaves(tangents)]
+    sample, dm, ds = jax.tree.unflatten(jax.tree.structure(primals), moved)
+    ok, p, y, q = score.ok, score.precision, score.solution, score.between
+    p_ds = matmul(p, symmetrize(ds))
+    dy = matvec(p, sample.mean - dm) - matvec(p_ds, y)
+    dp = -symmetrize(matmul(p_ds, p))
     mixed = outer(dy, y)
-    da = (mixed + mixed.mT - dp) / 2
-    moved = jnp.where(ok, 0, trace_of((1, 1, 2), ok.shape, primals, tangents))  # where not ok, P and all of these are 0
-    along = moved[..., None] * uneven(y.shape[-1:], y.dtype)
-    across = moved[..., None, None] * uneven(p.shape[-2:], p.dtype)
+    dg, da, dq = dy, mixed + mixed.mT - dp, None
+    of_sample = _Sample(-dg)
+    if q is not None:
+        n, dn = primals[0].n[..., None], sample.n[..., None]
+        back = matmul(p_ds, q)
+        dq = -back - back.mT
+        if not isinstance(tangents[0].scatter, SymbolicZero):
+            dq = dq + symmetrize(matmul(matmul(p, symmetrize(sample.scatter)), p))
+        dg = n * dy + dn * y
+        da = n[..., None] * da + dn[..., None] * (outer(y, y) - p) + dq
+        d_each = jnp.sum(y * (dm - sample.mean), -1) + inner((outer(y, y) - p) / 2, symmetrize(ds))
+        of_sample = _Sample(-dg, d_each, dp / -2)
+    # Where not ok all of these are 0, and gradients move so as to make NaN again.
+    arguments = tuple(jax.tree.leaves(primals))
+    events = tuple(a.ndim - ok.ndim for a in arguments)
+    wire = jnp.where(ok, 0, trace_of(events, ok.shape, arguments, tuple(_leaves(tangents))))
+    weights = uneven(p.shape[-2:], p.dtype)
+
+    def wired(tangent: Array) -> Array:
+        of_event = (weights[0, 0], weights[0], weights)[tangent.ndim - wire.ndim]
+        return tangent + jnp.expand_dims(wire, tuple(range(wire.ndim, tangent.ndim))) * of_event
+
+    still = np.zeros(ok.shape, jax.dtypes.float0)
     value = _value_tangent(score, tangents)
-    return score, _Each(value, along - dy, along + dy, across + da, dp, *[np.zeros(ok.shape, jax.dtypes.float0)] * 2)
+    of_sample, dg, da = jax.tree.map(wired, (of_sample, dg, da / 2))
+    return score, _Score(value, of_sample, dg, da, dp, dy, dq, still, still)
 
 
-_each.defjvp(_each_jvp, symbolic_zeros=True)
+_score.defjvp(_score_jvp, symbolic_zeros=True)
 
 
-@jax.custom_jvp
-def of_each(x: Array, mean: Array, cov: Array, d: Dimensions) -> tuple[Array, Array]:
-    """log N and the status, item by item."""
-    if cov.shape[-1] <= linalg.PROBED:
-        return _judged_density(linalg.forms_alone(x, mean, cov), d)
-    r = x - mean
-    finite, factor = finite_status(r, 1), definite_factor(cov)
-    value = _from_factor(stand_in(r, finite), factor.lower, d)
-    status = worst(finite, factor.status)
+def _value_of(sample: _Sample, mean: Array, cov: Array, d: Dimensions) -> tuple[Array, Array]:
+    """The log-likelihood and the status where no derivative is asked for: of many dimensions without an inverse."""
+    if cov.shape[-1] > linalg.PROBED:
+        finite = worst(*(finite_status(a, a.ndim - mean.ndim + 1) for a in (mean, *jax.tree.leaves(sample))))
+        sample = jax.tree.map(lambda a: stand_in(a, finite), sample)
+        factor = definite_factor(cov)
+        value = _from_factor(sample.mean - stand_in(mean, finite), factor.lower, d)
+        if sample.n is not None:
+            value = sample.n * value - _whitened_trace(factor.lower, sample.scatter) / 2
+        status = worst(finite, factor.status, finite_status(value, 0))
+    elif sample.n is None:
+        forms = linalg.forms_alone(sample.mean, mean, cov)
+        value = log_density(forms.mahalanobis, forms.log_det, d)
+        status = worst(covariance_status(forms), finite_status(value, 0))
+    else:
+        score = _score(sample, mean, cov, d)
+        return score.value, score.status
     return jnp.where(status == Status.OK, value, jnp.nan), status
 
 
-def _of_each_jvp(primals: tuple, tangents: tuple) -> tuple:
-    score = _each(*primals)
+@jax.custom_jvp
+def _log_likelihood(sample: _Sample, mean: Array, cov: Array, d: Dimensions) -> tuple[Array, Array]:
+    return _value_of(sample, mean, cov, d)
+
+
+def _log_likelihood_jvp(primals: tuple, tangents: tuple) -> tuple:
+    score = _score(*primals)
     still = np.zeros(score.value.shape, jax.dtypes.float0)
     return (score.value, score.status), (_value_tangent(score, tangents[:3]), still)
 
 
-of_each.defjvp(_of_each_jvp, symbolic_zeros=True)
+_log_likelihood.defjvp(_log_likelihood_jvp, symbolic_zeros=True)
+
+
+def of_each(x: Array, mean: Array, cov: Array, d: Dimensions) -> tuple[Array, Array]:
+    """log N and the status, item by item, of (..., d), (..., d) and (..., d, d)."""
+    return _log_likelihood(_Sample(x), mean, cov, d)
+
+
+def of_statistics(sample: SufficientStatistics, mean: Array, cov: Array) -> tuple[Array, Array]:
+    """The log-likelihood of a sample, by its statistics, and the status."""
+    return _log_likelihood(_Sample(sample.mean, sample.count, sample.scatter), mean, cov, len(mean))
 
 
 # A covariance that observations share, or a large one.
@@ -195,59 +273,3 @@ def _whitened_trace(lower: Array, scatter: Array) -> Array:
     """tr(L^-1 C L^-T)."""
     half = linalg.solve_lower(lower, scatter)
     return jnp.trace(linalg.solve_lower(lower, half.T))
-
-
-class _Evaluation(NamedTuple):
-    """log-likelihood, and the score that its derivative is made of."""
-
-    value: Array
-    mean_gradient: Array
-    cov_gradient: Array
-
-
-@jax.custom_jvp
-def _from_statistics(n: Array, r: Array, scatter: Array, s: Positive) -> _Evaluation:
-    """The log-likelihood and its score from n, r = xbar - mu, the scatter, and Sigma with its inverse."""
-    m = moments(SufficientStatistics(n, r, scatter), jnp.zeros_like(r), s.inverse)
-    value = n * log_density(jnp.sum(r * m.y), s.log_det, len(r)) - inner(s.inverse, scatter) / 2
-    return _Evaluation(value, mean_gradient(m), cov_gradient(m, s.inverse))
-
-
-def _from_statistics_jvp(primals: tuple, tangents: tuple) -> tuple[_Evaluation, _Evaluation]:
-    """<score, tangent> for the value, and the Hessian times the tangent for the score: matrix products only."""
-    n, r, scatter, s = primals
-    dn, dr, d_scatter, ds = (*tangents[:3], tangents[3].matrix)
-    result = _from_statistics(n, r, scatter, s)
-    _, g, a = result
-    p = s.inverse
-    value, d_mean, d_cov = jnp.zeros_like(result.value), jnp.zeros_like(g), jnp.zeros_like(a)
-    if not isinstance(dr, SymbolicZero) or not isinstance(ds, SymbolicZero):
-        dr = jnp.zeros_like(r) if isinstance(dr, SymbolicZero) else dr
-        ds = jnp.zeros_like(p) if isinstance(ds, SymbolicZero) else symmetrize(ds)
-        value = value - jnp.sum(g * dr) + inner(a, ds)
-        d_mean, d_cov = score_differential(p, n, g, a, dr, ds)
-    if not isinstance(d_scatter, SymbolicZero):
-        d_scatter = symmetrize(d_scatter)
-        value = value - inner(p, d_scatter) / 2
-        d_cov = d_cov + symmetrize(matmul(matmul(p, d_scatter), p)) / 2
-    if not isinstance(dn, SymbolicZero):
-        y = matvec(p, r)
-        value = value + dn * log_density(jnp.sum(r * y), s.log_det, len(r))
-        d_mean = d_mean + dn * y
-        d_cov = d_cov + dn * (outer(y, y) - p) / 2
-    return result, _Evaluation(value, d_mean, d_cov)
-
-
-_from_statistics.defjvp(_from_statistics_jvp, symbolic_zeros=True)
-
-
-def _of_statistics_with_inverse(n: Array, r: Array, scatter: Array, cov: Array) -> tuple[Array, Array]:
-    s = positive_definite(cov)
-    return _from_statistics(n, r, scatter, s).value, s.status
-
-
-@differentiated_as(_of_statistics_with_inverse)
-def of_statistics(n: Array, r: Array, scatter: Array, cov: Array) -> tuple[Array, Array]:
-    """n log N(xbar | mu, cov) - 1/2 tr(P C), without P."""
-    lower, status = definite_factor(cov)
-    return n * _from_factor(r, lower, len(r)) - _whitened_trace(lower, scatter) / 2, status

@@ -73,6 +73,21 @@ def inverse_lower(lower: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d
 UNROLLED = 6
 
 
+SMALL = 64  # dimensions up to which a call of a library takes longer than a product of two matrices
+
+
+def _congruence(a: Array, b: Array) -> tuple[Array]:
+    return (symmetrize(matmul(matmul(a, b), a)),)
+
+
+_CONGRUENCE = Kernel("congruence", _congruence, lambda *shapes: shapes[:1])
+
+
+def congruence(a: Float[Array, "*batch d d"], b: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
+    """A B A of symmetric A and B, exactly symmetric."""
+    return (_CONGRUENCE if a.shape[-1] <= SMALL else _congruence)(a, b)[0]
+
+
 class Inverse(NamedTuple):
     """P = S^-1 and log|S|, of S/2 + S'/2, and what S is judged by.
 
@@ -175,6 +190,49 @@ def forms_alone(x: Array, mean: Array, s: Array) -> Forms:
     return Forms(jnp.full_like(s, jnp.nan), *_FORMS_ALONE(s, x, mean))
 
 
+class Scored(NamedTuple):
+    """The gradient of a log-likelihood in S and, of `Forms`, all but P; of a sample tr(P C) too."""
+
+    gradient: Float[Array, "*batch d d"]
+    log_det: Float[Array, "*batch"]
+    inflation: Float[Array, "*batch"]
+    asymmetry: Float[Array, "*batch"]
+    solution: Float[Array, "*batch d"]
+    mahalanobis: Float[Array, "*batch"]
+    trace: Float[Array, "*batch"] | None = None
+
+
+def _score(s: Array, x: Array, mean: Array) -> Scored:
+    formed = _forms(s, x, mean)
+    return Scored((outer(formed.solution, formed.solution) - formed.precision) / 2, *formed[1:])
+
+
+def _score_of_formed(formed: Forms, n: Array, scatter: Array) -> Scored:
+    p, y = formed.precision, formed.solution
+    gradient = (n[..., None, None] * (outer(y, y) - p) + congruence(p, scatter)) / 2
+    return Scored(gradient, *formed[1:], inner(p, scatter))
+
+
+_SCORE = Kernel("score", lambda *a: _score(*a)[:-1], lambda s, x, _: (s, *[s[:-2]] * 3, x, s[:-2]))
+_SCORE_OF_STATISTICS = Kernel(
+    "score_of_statistics",
+    lambda s, x, mean, n, scatter: _score_of_formed(_forms(s, x, mean), n, scatter),
+    lambda s, x, *_: (s, *[s[:-2]] * 3, x, *[s[:-2]] * 2),
+)
+
+
+def score(x: Array, mean: Array, s: Array, count: Array | None = None, scatter: Array | None = None) -> Scored:
+    """A = (y y' - P) / 2 of an observation x; A = (n (y y' - P) + P C P) / 2 of n with mean x and scatter C.
+
+    Item by item, as `forms`; P itself is not kept (Matrix Cookbook 57 and 61).
+    """
+    if count is None or scatter is None:
+        return Scored(*_SCORE(s, x, mean))
+    if s.shape[-1] > SMALL:
+        return _score_of_formed(forms(x, mean, s), count, scatter)
+    return Scored(*_SCORE_OF_STATISTICS(s, x, mean, count, scatter))
+
+
 @jax.custom_jvp
 def inverse(s: Float[Array, "*batch d d"]) -> Inverse:
     """P = S^-1 (exactly symmetric) and log|S| of a positive definite S, of which S/2 + S'/2 is taken.
@@ -194,21 +252,6 @@ def _inverse_jvp(primals: tuple, tangents: tuple) -> tuple[Inverse, Inverse]:
     ds = symmetrize(ds)
     still = jnp.zeros_like(result.inflation)
     return result, Inverse(-symmetrize(matmul(matmul(p, ds), p)), inner(p, ds), still, still)
-
-
-SMALL = 64  # dimensions up to which a call of a library takes longer than a product of two matrices
-
-
-def _congruence(a: Array, b: Array) -> tuple[Array]:
-    return (symmetrize(matmul(matmul(a, b), a)),)
-
-
-_CONGRUENCE = Kernel("congruence", _congruence, lambda *shapes: shapes[:1])
-
-
-def congruence(a: Float[Array, "*batch d d"], b: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
-    """A B A of symmetric A and B, exactly symmetric."""
-    return (_CONGRUENCE if a.shape[-1] <= SMALL else _congruence)(a, b)[0]
 
 
 @jax.custom_jvp

@@ -39,6 +39,7 @@ from gdiff.validity import (
     check_vector,
     finite_status,
     guard,
+    nan_in_derivatives,
     raise_if_invalid,
     stand_in,
     worst,
@@ -192,7 +193,8 @@ def _logpdf(
     if mask is not None:
         value, status = of_observed(name, x, mean, matrix, mask)
     elif name == "cov" and matrix.ndim >= 2 and matrix.shape[:-2] == batch and d > 0:
-        return of_each(*(jnp.broadcast_to(a, matrix.shape[:-1]) for a in (x, mean)), matrix, d)
+        x, mean = (jnp.broadcast_to(a, matrix.shape[:-1]) for a in (x, mean))
+        return of_each(x, mean, matrix, d)
     else:
         resid = x - mean
         finite = finite_status(resid, event)
@@ -217,6 +219,11 @@ def _log_likelihood(name: str, data: Array | SufficientStatistics, mean: Array, 
     sample = data
     if mean.ndim and not isinstance(data, SufficientStatistics):
         sample = summarise(jnp.atleast_2d(data))
+    if isinstance(sample, SufficientStatistics) and name == "cov" and matrix.ndim == 2 and d > 0:
+        value, status = of_statistics(sample, mean, matrix)
+        if not isinstance(data, SufficientStatistics):  # rows that are not finite have no part in their statistics
+            value = nan_in_derivatives(value, status, (data, data.ndim))
+        return value, status
     finite = worst(*(finite_status(leaf, leaf.ndim) for leaf in (*jax.tree.leaves(sample), mean)))
     safe, mu = jax.tree.map(lambda leaf: stand_in(leaf, finite), (sample, mean))
     if not isinstance(safe, SufficientStatistics):
@@ -227,8 +234,6 @@ def _log_likelihood(name: str, data: Array | SufficientStatistics, mean: Array, 
         r = (safe.mean - mu) / sd
         each = log_density(jnp.sum(r * r), 2 * d * jnp.log(sd), d)
         value = safe.count * each - jnp.trace(safe.scatter) / sd / sd / 2
-    elif name == "cov":
-        value, judged = of_statistics(safe.count, safe.mean - mu, safe.scatter, matrix)
     else:
         each, judged = PARAMETERIZED[name](safe.mean - mu, matrix, d)
         value = safe.count * each - scatter_term(name, safe.scatter, matrix) / 2

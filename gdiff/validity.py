@@ -123,7 +123,7 @@ def judged(inflation_within: Array, asymmetry: Array, dtype: Any) -> Array:
     return jnp.where(symmetric & inflation_within, Status.OK, broken)
 
 
-def covariance_status(measured: linalg.Inverse | linalg.Forms) -> Array:
+def covariance_status(measured: linalg.Inverse | linalg.Forms | linalg.Scored) -> Array:
     """The status of a covariance by what was measured when it was inverted."""
     dtype = measured.inflation.dtype
     return judged(measured.inflation <= _limit(dtype), measured.asymmetry, dtype)

@@ -2,7 +2,10 @@
 
 #include "kernels.h"
 
-#if defined(__x86_64__)
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+#ifdef __x86_64__
 #include <cpuid.h>
 #endif
 
@@ -21,7 +24,7 @@ const Lapack<float>& lapack() {
 }
 
 extern const Kernels kernels_base;
-#if defined(__x86_64__)
+#ifdef __x86_64__
 extern const Kernels kernels_v3, kernels_v4;  // AVX2 with FMA; AVX-512
 static const Kernels* const all[] = {&kernels_base, &kernels_v3, &kernels_v4};
 
@@ -88,22 +91,50 @@ static bool is_question(XLA_FFI_CallFrame* frame) {
   return true;
 }
 
+// `k` is the number of the first result after the matrix, if that is one.
+template <class T>
+Inverse<T> inverse_of(const Call& c, int k) {
+  Inverse<T> a = {};
+  a.count = c.count(0, 2), a.d = c.size(0, 1), a.s = c.in<T>(0);
+  a.p = k ? c.out<T>(0) : nullptr;
+  a.log_det = c.out<T>(k), a.inflation = c.out<T>(k + 1), a.asymmetry = c.out<T>(k + 2);
+  return a;
+}
+
+template <class T>
+Inverse<T> forms_of(const Call& c, int k) {
+  Inverse<T> a = inverse_of<T>(c, k);
+  a.x = c.in<T>(1), a.mean = c.in<T>(2), a.y = c.out<T>(k + 3), a.q = c.out<T>(k + 4);
+  return a;
+}
+
 template <class T>
 void run_inverse(const Call& c) {
-  table<T>().inverse(c.pool(), {c.count(0, 2), c.size(0, 1), c.in<T>(0), nullptr, nullptr, c.out<T>(0), c.out<T>(1),
-                                c.out<T>(2), c.out<T>(3), nullptr, nullptr});
+  table<T>().inverse(c.pool(), inverse_of<T>(c, 1));
 }
 
 template <class T>
 void run_forms(const Call& c) {
-  table<T>().inverse(c.pool(), {c.count(0, 2), c.size(0, 1), c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0),
-                                c.out<T>(1), c.out<T>(2), c.out<T>(3), c.out<T>(4), c.out<T>(5)});
+  table<T>().inverse(c.pool(), forms_of<T>(c, 1));
 }
 
 template <class T>
 void run_forms_alone(const Call& c) {
-  table<T>().inverse(c.pool(), {c.count(0, 2), c.size(0, 1), c.in<T>(0), c.in<T>(1), c.in<T>(2), nullptr, c.out<T>(0),
-                                c.out<T>(1), c.out<T>(2), c.out<T>(3), c.out<T>(4)});
+  table<T>().inverse(c.pool(), forms_of<T>(c, 0));
+}
+
+template <class T>
+void run_score(const Call& c) {
+  Inverse<T> a = forms_of<T>(c, 1);
+  a.score = true;
+  table<T>().inverse(c.pool(), a);
+}
+
+template <class T>
+void run_score_of_statistics(const Call& c) {
+  Inverse<T> a = forms_of<T>(c, 1);
+  a.score = true, a.n = c.in<T>(3), a.scatter = c.in<T>(4), a.trace = c.out<T>(6);
+  table<T>().inverse(c.pool(), a);
 }
 
 template <class T>
@@ -117,15 +148,47 @@ void run_moments(const Call& c) {
 }
 
 template <class T>
+Pairs<T> pairs_of(const Call& c) {
+  return {c.count(0, 2), c.size(0, 1), c.size(2, 1), c.in<T>(0), nullptr, nullptr, c.in<T>(2), c.in<int32_t>(3),
+          c.in<int32_t>(4), c.out<T>(0)};
+}
+
+template <class T>
 void run_pairs(const Call& c) {
-  table<T>().pairs(c.pool(), {c.count(0, 2), c.size(0, 1), c.size(2, 1), c.in<T>(0), c.in<T>(1), c.in<T>(2),
-                              c.in<int32_t>(3), c.in<int32_t>(4), c.out<T>(0)});
+  Pairs<T> a = pairs_of<T>(c);
+  a.y = c.in<T>(1);
+  table<T>().pairs(c.pool(), a);
+}
+
+template <class T>
+void run_square_pairs(const Call& c) {
+  Pairs<T> a = pairs_of<T>(c);
+  a.scale = c.in<T>(1);
+  table<T>().pairs(c.pool(), a);
 }
 
 using Run = void (*)(const Call&);
 
+// Large results are asked for in large pages, as NumPy does: memory that is fresh from the system comes page by page as it
+// is written, which for pages of 4 KiB takes several times as long as the writing.
+static void prefer_large_pages(XLA_FFI_CallFrame* frame) {
+#ifdef __linux__
+  constexpr uintptr_t large = 4 << 20, page = 4096;
+  for (int64_t k = 0; k < frame->rets.size; k++) {
+    const XLA_FFI_Buffer& buffer = *static_cast<XLA_FFI_Buffer*>(frame->rets.rets[k]);
+    uintptr_t bytes = buffer.dtype == XLA_FFI_DataType_F64 ? 8 : 4;
+    for (int64_t axis = 0; axis < buffer.rank; axis++) bytes *= buffer.dims[axis];
+    const uintptr_t start = (reinterpret_cast<uintptr_t>(buffer.data) + page - 1) / page * page;
+    if (bytes >= large) madvise(reinterpret_cast<void*>(start), bytes - page, MADV_HUGEPAGE);
+  }
+#else
+  (void)frame;
+#endif
+}
+
 static XLA_FFI_Error* handle(XLA_FFI_CallFrame* frame, Run of_doubles, Run of_singles) {
   if (is_question(frame)) return nullptr;
+  prefer_large_pages(frame);
   const Call call = {frame};
   (call.argument(0).dtype == XLA_FFI_DataType_F64 ? of_doubles : of_singles)(call);
   return nullptr;
@@ -147,9 +210,12 @@ static XLA_FFI_Error* handle(XLA_FFI_CallFrame* frame, Run of_doubles, Run of_si
 GDIFF_TARGET(inverse)
 GDIFF_TARGET(forms)
 GDIFF_TARGET(forms_alone)
+GDIFF_TARGET(score)
+GDIFF_TARGET(score_of_statistics)
 GDIFF_TARGET(congruence)
 GDIFF_TARGET(moments)
 GDIFF_TARGET(pairs)
+GDIFF_TARGET(square_pairs)
 
 GDIFF_EXPORT void gdiff_begin(int threads, void* dpotrf, void* dpotri, void* spotrf, void* spotri) {
   using namespace gdiff;

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "congruence.h"
 #include "kernels.h"
 #include "vectors.h"
 
@@ -112,6 +113,7 @@ void sweep_lanes(int64_t d_given, int64_t count, const Inverse<T>& a, int64_t fi
   log_det = definite ? log_det : nan;
   inflation = definite ? inflation : nan;
 
+  V ys[room];
   if (a.x) {
     T other[N * room];
     const T *x = a.x + first * d, *mean = a.mean + first * d;
@@ -122,10 +124,14 @@ void sweep_lanes(int64_t d_given, int64_t count, const Inverse<T>& a, int64_t fi
       V y = s[i * d] * c[0];
       for (int j = 1; j < d; j++) y += s[i * d + j] * c[j];
       q += y * c[i];
+      ys[i] = y;
       scatter(a.y + first * d + i, d, count, y);
     }
     scatter(a.q + first, 1, count, q);
   }
+  if (a.score)
+    for (int i = 0; i < d; i++)
+      for (int j = 0; j <= i; j++) s[i * d + j] = s[j * d + i] = (ys[i] * ys[j] - s[i * d + j]) / 2;
   for (int e = 0; a.p && e < d * d; e++) scatter(a.p + first * d * d + e, d * d, count, s[e]);
   scatter(a.log_det + first, 1, count, log_det);
   scatter(a.inflation + first, 1, count, inflation);
@@ -236,6 +242,30 @@ void measure(const Inverse<T>& a, int64_t item, const T* p, bool exists) {
   a.q[item] = q;
 }
 
+// P to (y y' - P) / 2, row by row.
+template <class T>
+void score(int64_t d, const T* y, T* p, int64_t from, int64_t to) {
+  for (int64_t i = from; i < to; i++)
+    for (int64_t j = 0; j < d; j++) p[i * d + j] = (y[i] * y[j] - p[i * d + j]) / 2;
+}
+
+template <class T>
+void score_of_statistics(const Inverse<T>& a, int64_t item, T* p) {
+  const int64_t d = a.d;
+  const T *c = a.scatter + item * d * d, *y = a.y + item * d, n = a.n[item];
+  T *half = static_cast<T*>(malloc(2 * d * d * sizeof(T))), *q = half + d * d, trace = 0;
+  multiply(d, p, c, half);
+  multiply(d, half, p, q);
+  for (int64_t i = 0; i < d; i++) trace += half[i * d + i];
+  for (int64_t i = 0; i < d; i++)
+    for (int64_t j = 0; j <= i; j++) {
+      const T between = q[i * d + j] / 2 + q[j * d + i] / 2;
+      p[i * d + j] = p[j * d + i] = (n * (y[i] * y[j] - p[i * d + j]) + between) / 2;
+    }
+  a.trace[item] = trace;
+  free(half);
+}
+
 template <class T>
 void invert_one(const Inverse<T>& a, int64_t item) {
   const int64_t d = a.d;
@@ -245,6 +275,10 @@ void invert_one(const Inverse<T>& a, int64_t item) {
   const bool exists = sweep(d, p, a.log_det + item);
   mirror(d, p, 0, d);
   measure(a, item, p, exists);
+  if (a.score && a.scatter)
+    score_of_statistics(a, item, p);
+  else if (a.score)
+    score(d, a.y + item * d, p, 0, d);
 }
 
 template <class T>
@@ -265,6 +299,10 @@ void invert_large(const Pool& pool, const Inverse<T>& a, int64_t item) {
   const bool exists = invert_by_lapack(d, p, a.log_det + item);
   parallel(pool, strips, [=](int64_t k) { mirror(d, p, k * side, end(k)); });
   measure(a, item, p, exists);
+  if (a.score) {
+    const T* y = a.y + item * d;
+    parallel(pool, strips, [=](int64_t k) { score(d, y, p, k * side, end(k)); });
+  }
   free(own);
 }
 
@@ -272,7 +310,7 @@ template <class T>
 void inverse(const Pool& pool, const Inverse<T>& a) {
   constexpr int64_t N = lanes<T>;
   const int64_t d = a.d;
-  if (d <= UNROLLED || (d <= SIDE_BY_SIDE && a.count >= N)) {
+  if (!a.scatter && (d <= UNROLLED || (d <= SIDE_BY_SIDE && a.count >= N))) {
     using Sweep = void (*)(int64_t, int64_t, const Inverse<T>&, int64_t);
     constexpr Sweep known[UNROLLED + 1] = {nullptr,           sweep_lanes<T, 1>, sweep_lanes<T, 2>, sweep_lanes<T, 3>,
                                            sweep_lanes<T, 4>, sweep_lanes<T, 5>, sweep_lanes<T, 6>};

@@ -5,18 +5,21 @@
 
 namespace gdiff {
 
-// P = sym(S)^-1 and what validity is judged by, for `count` matrices (d, d), and for r = x - mean, if there is an x, the
-// products that a density is made of.
+// P = sym(S)^-1 and what validity is judged by, for `count` matrices (d, d); with an x, the products that a density is
+// made of, r = x - mean; and with `score`, in place of P, the derivative of the log-density in S.
 //
 // log_det      log|S|
 // inflation    max_i S_ii P_ii, at least 1; NaN where a pivot is not positive, or P overflows
 // asymmetry    max |S_ij - S_ji| / max(sqrt(|S_ii S_jj|), |S_ij|, |S_ji|); NaN where an entry is not finite
 // y, q         P r and r'P r
+// score        (y y' - P) / 2, or (n (y y' - P) + P C P) / 2 of n observations with mean x and scatter C
+// trace        tr(P C)
 template <class T>
 struct Inverse {
   int64_t count, d;
-  const T *s, *x, *mean;
-  T *p, *log_det, *inflation, *asymmetry, *y, *q;  // p may be null
+  const T *s, *x, *mean, *n, *scatter;  // from x on they may be null
+  T *p, *log_det, *inflation, *asymmetry, *y, *q, *trace;  // p may be null
+  bool score;
 };
 
 // The mean (d) and the scatter (d, d) about it of `count` samples of n rows (n, d).
@@ -28,11 +31,12 @@ struct Moments {
 };
 
 // w_r w_c / 2 (X_ip Y_jq + X_jq Y_ip + X_iq Y_jp + X_jp Y_iq), (i, j) of row r and (p, q) of column c, for `count`
-// pairs of symmetric matrices (m, m): the entries of (X⊗Y + Y⊗X) in coordinates that each are a pair of indices.
+// pairs of symmetric matrices (m, m): the entries of X⊗Y + Y⊗X in coordinates that each are a pair of indices.
+// Without a Y, scale w_r w_c (X_ip X_jq + X_iq X_jp): those of a multiple of X⊗X.
 template <class T>
 struct Pairs {
   int64_t count, m, size;
-  const T *x, *y, *weights;
+  const T *x, *y, *scale, *weights;  // weights are powers of 2
   const int32_t *i, *j;
   T* out;
 };

@@ -1,7 +1,8 @@
 // X⊗Y + Y⊗X on symmetric matrices, entry by entry, for rows and columns that each stand for a pair of indices.
 //
-// Where the second index of neighbouring columns stays and the first one counts up, as along a column of `vec` and
-// `vech`, X and Y are read in the order in which they lie: such a run is vector code, on two rows of each.
+// Where the second index of neighbours stays and the first one counts up, as along a column of `vec` and `vech`, X and Y
+// are read in the order in which they lie: such a run of columns is vector code, and up to four rows of a run, which
+// have their second index in common, are formed together.
 #pragma once
 
 #include <string.h>
@@ -12,8 +13,12 @@
 namespace gdiff {
 namespace {
 
+constexpr int TOGETHER = 4;  // rows
+
+// Neighbours (p, q), (p + 1, q), ... which count equally often, except for the first.
 struct Run {
-  int64_t column, p, q, length;  // of the columns (p, q), (p + 1, q), ...
+  int64_t first, p, q, length;
+  double weight_of_first, weight;
 };
 
 template <class T>
@@ -21,60 +26,93 @@ int64_t find_runs(const Pairs<T>& a, Run* runs) {
   int64_t found = 0;
   for (int64_t c = 0; c < a.size; c++) {
     Run* last = runs + found - 1;
-    if (found && a.j[c] == last->q && a.i[c] == last->p + last->length)
+    const bool goes_on = found && a.j[c] == last->q && a.i[c] == last->p + last->length;
+    if (goes_on && (last->length == 1 || a.weights[c] == last->weight)) {
+      last->weight = a.weights[c];
       last->length++;
-    else
-      runs[found++] = {c, a.i[c], a.j[c], 1};
+    } else {
+      runs[found++] = {c, a.i[c], a.j[c], 1, a.weights[c], a.weights[c]};
+    }
   }
   return found;
 }
 
+// Multiplied and added at once where it rounds an entry and its mirror image alike.
 template <class T>
-void of_row(const Pairs<T>& a, const Run* runs, int64_t count, int64_t width, const T* x, const T* y, int64_t r,
-            T* out) {
+inline Vector<T> add_product(Vector<T> a, Vector<T> b, Vector<T> c) {
+#pragma clang fp contract(fast)
+  return a * b + c;
+}
+
+// `R` rows of one run from its row number `start` on. Weights are powers of 2: they commute with rounding.
+template <class T, int R, bool SQUARE>
+void of_rows(const Run* runs, int64_t count, int64_t size, int64_t width, const T* x, const T* y, T scale,
+             const Run& rows, int64_t start, T* out) {
 #pragma clang fp contract(off)  // so that the result is symmetric, bit for bit
   constexpr int N = lanes<T>;
   using V = Vector<T>;
-  const int64_t i = a.i[r], j = a.j[r];
-  const T *xi = x + i * width, *xj = x + j * width, *yi = y + i * width, *yj = y + j * width;
-  const T weight = a.weights[r] / 2;
+  const int64_t i = rows.p + start;
+  const T *xi = x + i * width, *yi = y + i * width, *xj = x + rows.q * width, *yj = y + rows.q * width;
+  out += (rows.first + start) * size;
   for (const Run* run = runs; run < runs + count; run++) {
-    const int64_t p = run->p, q = run->q;
-    const V xiq = fill(xi[q]), xjq = fill(xj[q]), yiq = fill(yi[q]), yjq = fill(yj[q]);
-    for (int64_t k = 0; k < run->length; k += N) {
-      V sum = load(xi + p + k) * yjq + xjq * load(yi + p + k);
-      sum += xiq * load(yj + p + k) + load(xj + p + k) * yiq;
-      const int64_t c = run->column + k, left = a.size - c;
-      if (left >= N) {  // what goes beyond the run is written over by the next
-        store(out + c, sum * (weight * load(a.weights + c)));
-      } else {
-        V scale = {};
-        memcpy(&scale, a.weights + c, left * sizeof(T));
-        sum *= weight * scale;
-        memcpy(out + c, &sum, left * sizeof(T));
+    const int64_t p = run->p, q = run->q, c = run->first, length = run->length;
+    V xiq[R], yiq[R], xjq[R], yjq[R];
+    for (int r = 0; r < R; r++) {
+      const T weight = T((r + start ? rows.weight : rows.weight_of_first) * run->weight / (SQUARE ? 1 : 2));
+      xiq[r] = fill(weight * xi[r * width + q]), xjq[r] = fill(weight * xj[q]);
+      if (!SQUARE) yiq[r] = fill(weight * yi[r * width + q]), yjq[r] = fill(weight * yj[q]);
+    }
+    for (int64_t k = 0; k < length; k += N) {
+      const V xjp = load(xj + p + k), yjp = SQUARE ? xjp : load(yj + p + k);
+      const int64_t left = size - c - k;
+      for (int r = 0; r < R; r++) {
+        const V xip = load(xi + r * width + p + k);
+        V sum;
+        if (SQUARE)
+          sum = scale * add_product<T>(xip, xjq[r], xiq[r] * xjp);
+        else
+          sum = add_product<T>(xip, yjq[r], xjq[r] * load(yi + r * width + p + k)) + (xiq[r] * yjp + xjp * yiq[r]);
+        T* to = out + r * size + c + k;
+        if (left >= N)  // what goes beyond the run is written over by the next
+          store(to, sum);
+        else
+          memcpy(to, &sum, left * sizeof(T));
       }
     }
+    for (int r = 0; r < R; r++) out[r * size + c] *= T(run->weight_of_first / run->weight);
   }
+}
+
+template <class T, bool SQUARE>
+void of_run(const Run* runs, int64_t count, int64_t size, int64_t width, const T* x, const T* y, T scale,
+            const Run& rows, T* out) {
+  int64_t start = 0;
+  for (; start + TOGETHER <= rows.length; start += TOGETHER)
+    of_rows<T, TOGETHER, SQUARE>(runs, count, size, width, x, y, scale, rows, start, out);
+  for (; start < rows.length; start++)
+    of_rows<T, 1, SQUARE>(runs, count, size, width, x, y, scale, rows, start, out);
 }
 
 template <class T>
 void pairs(const Pool& pool, const Pairs<T>& a) {
   constexpr int64_t N = lanes<T>;
-  const int64_t m = a.m, width = m + N;  // reads go up to a vector beyond a row's end
-  T* padded = static_cast<T*>(calloc(2 * a.count * m * width, sizeof(T)));
-  for (int64_t item = 0; item < 2 * a.count; item++)
+  const int64_t m = a.m, size = a.size, width = m + N, factors = a.y ? 2 : 1;  // reads go a vector beyond a row's end
+  T* padded = static_cast<T*>(calloc(factors * a.count * m * width, sizeof(T)));
+  for (int64_t item = 0; item < factors * a.count; item++)
     for (int64_t row = 0; row < m; row++) {
-      const T* from = (item % 2 ? a.y : a.x) + (item / 2 * m + row) * m;
+      const T* from = (item % factors ? a.y : a.x) + (item / factors * m + row) * m;
       memcpy(padded + (item * m + row) * width, from, m * sizeof(T));
     }
-  Run* runs = static_cast<Run*>(malloc(a.size * sizeof(Run)));
+  Run* runs = static_cast<Run*>(malloc(size * sizeof(Run)));
   const int64_t found = find_runs(a, runs);
-  const int64_t piece = 1 + 32768 / a.size, strips = (a.size + piece - 1) / piece;
-  parallel(pool, a.count * strips, [=, &a](int64_t k) {
-    const int64_t item = k / strips, first = k % strips * piece;
-    const T *x = padded + 2 * item * m * width, *y = x + m * width;
-    for (int64_t r = first; r < first + piece && r < a.size; r++)
-      of_row(a, runs, found, width, x, y, r, a.out + (item * a.size + r) * a.size);
+  parallel(pool, a.count * found, [=, &a](int64_t k) {
+    const int64_t item = k / found;
+    const T *x = padded + factors * item * m * width, *y = x + m * width;
+    T* out = a.out + item * size * size;
+    if (a.y)
+      of_run<T, false>(runs, found, size, width, x, y, 1, runs[k % found], out);
+    else
+      of_run<T, true>(runs, found, size, width, x, x, a.scale[item], runs[k % found], out);
   });
   free(runs);
   free(padded);
