@@ -43,13 +43,21 @@ def once(call: Callable[[], Any], repeats: int = 1) -> float:
     return (perf_counter() - start) / repeats
 
 
+def warm_up(call: Callable[[], Any], seconds: float) -> None:
+    """Call once at least, and until so many seconds have gone by."""
+    end = perf_counter() + seconds
+    once(call)
+    while perf_counter() < end:
+        once(call)
+
+
 def interleaved(
     calls: Mapping[str, Callable[[], Any]], seconds: float = 3.0, rounds: tuple[int, int] = (5, 60), seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Seconds a call, (rounds,) for each side; as many rounds as fit into `seconds`, within the limits."""
     repeats, cost = {}, {}
     for name, call in calls.items():
-        jax.block_until_ready(call())  # compiles, fills caches
+        warm_up(call, WARM)  # compiles, fills caches
         first = once(call)
         repeats[name] = max(1, math.ceil(SHORTEST / first))
         cost[name] = first
@@ -65,8 +73,8 @@ def interleaved(
         for _ in range(count):
             for name in rng.permutation(names):
                 sleep(rest)
-                if cost[name] < LONG:  # another side has just had the caches
-                    once(calls[name], max(1, math.ceil((WARM if rest else 0) / cost[name])))
+                if cost[name] < LONG:  # another side has just had the caches, and the cores have rested
+                    warm_up(calls[name], WARM if rest else 0)
                 times[name].append(once(calls[name], repeats[name]))
     finally:
         gc.enable()
