@@ -32,8 +32,10 @@ class CompileKernels(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - the plug-in's interface
         """Compile, before the files of a wheel or of an editable installation are collected."""
+        if self.target_name != "wheel":
+            return
         LIBRARY.unlink(missing_ok=True)
-        if self.target_name != "wheel" or os.environ.get("GDIFF_PURE"):
+        if os.environ.get("GDIFF_PURE"):
             return
         platform = sysconfig.get_platform()
         machine = platform.rpartition("-")[2].replace("amd64", "x86_64").replace("arm64", "aarch64")
