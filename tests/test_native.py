@@ -111,7 +111,8 @@ def test_what_a_matrix_is_judged_by_is_measured_item_by_item(d):
 )
 def test_a_sample_far_from_zero_has_the_moments_that_it_has(n, d, dtype):
     rng = np.random.default_rng(n)
-    rows = (rng.normal(size=(2, n, d)) + 10 * rng.normal(size=d) + 1000).astype(dtype)
+    far = 1000.0 if n > 200 else 1e5 if dtype == np.float32 else 1e12  # within a chunk the mean's rounding is made good
+    rows = (rng.normal(size=(2, n, d)) + 10 * rng.normal(size=d) + far).astype(dtype)
     for mean, scatter, sample in zip(*jax.vmap(statistics.sample_moments)(rows)[1:], rows, strict=True):
         true = exact(sample)
         centre = true.sum(axis=0) / n
