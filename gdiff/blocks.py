@@ -4,6 +4,7 @@ The convention is static, so `jax.tree.map` over two of different conventions ra
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -277,8 +278,8 @@ def inverse_kronecker(covariance: Array, count: Array, convention: Convention) -
 def kronecker_step(score: Score, covariance: Array, count: Array) -> Tangent:
     """(Sigma g, 2 Sigma sym(G) Sigma) / n: the inverse Fisher information applied to a score."""
     gradient = score.to("full").cov
-    cov = linalg.matmul(linalg.matmul(covariance, symmetrize(gradient)), covariance)
-    return Tangent(linalg.matvec(covariance, score.mean) / count, 2 * symmetrize(cov) / count)
+    cov = linalg.congruence(covariance, symmetrize(gradient))
+    return Tangent(linalg.matvec(covariance, score.mean) / count, 2 * cov / count)
 
 
 def joint_pairs(x: Array, y: Array, g: Array, n: Array, convention: Convention) -> PairProducts:
@@ -326,19 +327,19 @@ def _square_pairs(x: Array, scale: Array, often: Array, i: Array, j: Array) -> t
     return ((_rows(p, i) * _rows(q, j) + _rows(q, i) * _rows(p, j)) * (scale[..., None, None] * often[:, None]),)
 
 
-_PAIRS = Kernel("pairs", _pairs, lambda x, _, often, *__: ((*x[:-2], *often, *often),), shared=3)
-_SQUARE_PAIRS = Kernel("square_pairs", _square_pairs, lambda x, _, often, *__: ((*x[:-2], *often, *often),), shared=3)
+def _products_of(name: str, twin: Callable) -> Callable:
+    """The kernel's products where the first argument is true; NaN where not, by X, which is in each of them.
+
+    Derivatives go by the twin: in reverse, no zero meets the NaN.
+    """
+    kernel = Kernel(name, twin, lambda x, _, often, *__: ((*x[:-2], *often, *often),), shared=3)
+
+    @differentiated_as(lambda ok, *arguments: jnp.where(ok, twin(*arguments)[0], jnp.nan))
+    def products(ok: Array, x: Array, *others: Array) -> Array:
+        return kernel(jnp.where(ok, x, jnp.nan), *others)[0]
+
+    return products
 
 
-# Derivatives go by the twins: in reverse, no zero meets the NaN of the factors.
-
-
-@differentiated_as(lambda ok, *arguments: jnp.where(ok, _pairs(*arguments)[0], jnp.nan))
-def _products(ok: Array, x: Array, y: Array, *coordinates: Array) -> Array:
-    """The products where ok; NaN where not."""
-    return _PAIRS(jnp.where(ok, x, jnp.nan), jnp.where(ok, y, jnp.nan), *coordinates)[0]
-
-
-@differentiated_as(lambda ok, *arguments: jnp.where(ok, _square_pairs(*arguments)[0], jnp.nan))
-def _square_products(ok: Array, x: Array, scale: Array, *coordinates: Array) -> Array:
-    return _SQUARE_PAIRS(jnp.where(ok, x, jnp.nan), scale, *coordinates)[0]
+_products = _products_of("pairs", _pairs)
+_square_products = _products_of("square_pairs", _square_pairs)

@@ -14,7 +14,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
 from gdiff import linalg
-from gdiff.closed_form import log_density
+from gdiff.closed_form import log_density, score_differential
 from gdiff.differentiation import differentiated_as
 from gdiff.linalg import congruence, inner, matmul, matvec, outer
 from gdiff.statistics import SufficientStatistics
@@ -40,7 +40,7 @@ Dimensions = Any  # an int, or an array of them, item by item, where a mask tell
 
 
 class _Sample(NamedTuple):
-    """An observation x, or a sample's mean, (..., d); of a sample n (...) and the scatter (..., d, d) too."""
+    """An observation x, (..., d), or a sample's mean (d,); of a sample n and the scatter (d, d) too."""
 
     mean: Array
     n: Any = None
@@ -78,27 +78,22 @@ def _score(sample: _Sample, mean: Array, cov: Array, d: Dimensions) -> _Score:
     value, g = each, y
     if scored.trace is not None:
         value = sample.n * each - scored.trace / 2
-        g, q = sample.n[..., None] * y, congruence(p, sample.scatter)
+        g, q = sample.n * y, congruence(p, sample.scatter)
     status = worst(covariance_status(scored), finite_status(value, 0))
-    ok = status == Status.OK
     weights = uneven(cov.shape[-2:], y.dtype)
-
-    def where_ok(event: int, array: Array, stand_in: Any = 0) -> Array:
-        return jnp.where(jnp.expand_dims(ok, tuple(range(ok.ndim, ok.ndim + event))), array, stand_in)
-
-    of_sample = _Sample(where_ok(1, -g, weights[0]))
+    of_sample = _Sample(stand_in(-g, status, weights[0]))
     if q is not None:
-        of_sample = _Sample(of_sample.mean, where_ok(0, each, weights[0, 0]), where_ok(2, p / -2, weights))
-        q = where_ok(2, q)
+        of_n, of_scatter = stand_in(each, status, weights[0, 0]), stand_in(p / -2, status, weights)
+        of_sample, q = _Sample(of_sample.mean, of_n, of_scatter), stand_in(q, status)
     return _Score(
-        where_ok(0, value, jnp.nan),
+        stand_in(value, status, jnp.nan),
         of_sample,
-        where_ok(1, g, weights[0]),
-        where_ok(2, scored.gradient, weights),
-        where_ok(2, p),
-        where_ok(1, y),
+        stand_in(g, status, weights[0]),
+        stand_in(scored.gradient, status, weights),
+        stand_in(p, status),
+        stand_in(y, status),
         q,
-        ok,
+        status == Status.OK,
         status,
     )
 
@@ -116,31 +111,30 @@ def _leaves(tree: Any) -> list[Any]:
 
 
 def _score_jvp(primals: tuple, tangents: tuple) -> tuple[_Score, _Score]:
-    """The Hessian times the tangent, by matrix products.
+    """The Hessian times the tangent: `closed_form.score_differential`, and what dn and dC add to it.
 
-    dy = P (dr - dS y),  dP = -P dS P,  d(P C P) = P dC P - P dS (P C P) - (P C P) dS P,  and with these dg and dA.
+    dy = P (dr - dS y),  dP = -P dS P,  d(P C P) = P dC P - P dS (P C P) - (P C P) dS P.
     """
     score = _score(*primals)
     primals, tangents = primals[:3], tangents[:3]  # d stays
     moved = [jnp.zeros(t.shape, t.dtype) if isinstance(t, SymbolicZero) else t for t in _leaves(tangents)]
     sample, dm, ds = jax.tree.unflatten(jax.tree.structure(primals), moved)
     ok, p, y, q = score.ok, score.precision, score.solution, score.between
-    p_ds = matmul(p, symmetrize(ds))
-    dy = matvec(p, sample.mean - dm) - matvec(p_ds, y)
-    dp = -symmetrize(matmul(p_ds, p))
-    mixed = outer(dy, y)
-    dg, da, dq = dy, mixed + mixed.mT - dp, None
+    dr, ds = sample.mean - dm, symmetrize(ds)
+    n = jnp.ones((), y.dtype) if q is None else stand_in(primals[0].n, score.status)
+    dg, da = score_differential(p, n, score.mean, score.cov, dr, ds)
+    p_ds = matmul(p, ds)  # from here on for third derivatives, and else left out
+    dy, dp, dq = matvec(p, dr) - matvec(p_ds, y), -symmetrize(matmul(p_ds, p)), None
     of_sample = _Sample(-dg)
     if q is not None:
-        n, dn = primals[0].n[..., None], sample.n[..., None]
         back = matmul(p_ds, q)
         dq = -back - back.mT
         if not isinstance(tangents[0].scatter, SymbolicZero):
-            dq = dq + symmetrize(matmul(matmul(p, symmetrize(sample.scatter)), p))
-        dg = n * dy + dn * y
-        da = n[..., None] * da + dn[..., None] * (outer(y, y) - p) + dq
-        d_each = jnp.sum(y * (dm - sample.mean), -1) + inner((outer(y, y) - p) / 2, symmetrize(ds))
-        of_sample = _Sample(-dg, d_each, dp / -2)
+            between = linalg.three_products(p, symmetrize(sample.scatter))
+            da, dq = da + between / 2, dq + between
+        of_n = (outer(y, y) - p) / 2
+        dg, da = dg + sample.n * y, da + sample.n * of_n
+        of_sample = _Sample(-dg, inner(of_n, ds) - jnp.sum(y * dr, axis=-1), dp / -2)
     # Where not ok all of these are 0, and gradients move so as to make NaN again.
     arguments = tuple(jax.tree.leaves(primals))
     events = tuple(a.ndim - ok.ndim for a in arguments)
@@ -153,7 +147,7 @@ def _score_jvp(primals: tuple, tangents: tuple) -> tuple[_Score, _Score]:
 
     still = np.zeros(ok.shape, jax.dtypes.float0)
     value = _value_tangent(score, tangents)
-    of_sample, dg, da = jax.tree.map(wired, (of_sample, dg, da / 2))
+    of_sample, dg, da = jax.tree.map(wired, (of_sample, dg, da))
     return score, _Score(value, of_sample, dg, da, dp, dy, dq, still, still)
 
 
@@ -177,7 +171,7 @@ def _value_of(sample: _Sample, mean: Array, cov: Array, d: Dimensions) -> tuple[
     else:
         score = _score(sample, mean, cov, d)
         return score.value, score.status
-    return jnp.where(status == Status.OK, value, jnp.nan), status
+    return stand_in(value, status, jnp.nan), status
 
 
 @jax.custom_jvp

@@ -76,16 +76,17 @@ UNROLLED = 6
 SMALL = 64  # dimensions up to which a call of a library takes longer than a product of two matrices
 
 
-def _congruence(a: Array, b: Array) -> tuple[Array]:
-    return (symmetrize(matmul(matmul(a, b), a)),)
+def three_products(a: Array, b: Array) -> Array:
+    """`congruence` in JAX, linear in B also where that is a tangent and is transposed, as a kernel is not."""
+    return symmetrize(matmul(matmul(a, b), a))
 
 
-_CONGRUENCE = Kernel("congruence", _congruence, lambda *shapes: shapes[:1])
+_CONGRUENCE = Kernel("congruence", lambda a, b: (three_products(a, b),), lambda *shapes: shapes[:1])
 
 
 def congruence(a: Float[Array, "*batch d d"], b: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
     """A B A of symmetric A and B, exactly symmetric."""
-    return (_CONGRUENCE if a.shape[-1] <= SMALL else _congruence)(a, b)[0]
+    return _CONGRUENCE(a, b)[0] if a.shape[-1] <= SMALL else three_products(a, b)
 
 
 class Inverse(NamedTuple):
@@ -251,7 +252,7 @@ def _inverse_jvp(primals: tuple, tangents: tuple) -> tuple[Inverse, Inverse]:
     p = jnp.where(exists, result.precision, 0)  # in reverse, the zeros of an item that is left out meet it
     ds = symmetrize(ds)
     still = jnp.zeros_like(result.inflation)
-    return result, Inverse(-symmetrize(matmul(matmul(p, ds), p)), inner(p, ds), still, still)
+    return result, Inverse(-three_products(p, ds), inner(p, ds), still, still)
 
 
 @jax.custom_jvp

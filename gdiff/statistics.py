@@ -48,7 +48,7 @@ class SufficientStatistics:
         rows, w = _rows(data, weights)
         if w is None:
             return cls(jnp.asarray(len(rows), rows.dtype), *_MOMENTS(rows))
-        return cls(jnp.sum(w), *_weighted_moments(rows, w))
+        return cls(jnp.sum(w), *_moments_by_two_passes(rows, w))
 
     @classmethod
     def of_batches(cls, batches: Iterable[ArrayLike]) -> "SufficientStatistics":
@@ -124,8 +124,8 @@ def _check_finite(name: str, a: Any) -> None:
     )
 
 
-def _weighted_moments(rows: Array, w: Array | None) -> tuple[Array, Array]:
-    """xbar and C of (..., n, d), by two passes of which the second corrects the first."""
+def _moments_by_two_passes(rows: Array, w: Array | None = None) -> tuple[Array, Array]:
+    """xbar and C of (..., n, d), the second pass correcting the first."""
     n = jnp.asarray(rows.shape[-2], rows.dtype) if w is None else jnp.sum(w)
     divisor = jnp.where(n > 0, n, 1)
 
@@ -137,10 +137,6 @@ def _weighted_moments(rows: Array, w: Array | None) -> tuple[Array, Array]:
     correction = jnp.sum(weighted(centred), axis=-2) / divisor
     scatter = linalg.matmul(weighted(centred).mT, centred) - n * linalg.outer(correction, correction)
     return mean + correction, symmetrize(scatter)
-
-
-def _moments_by_two_passes(rows: Array) -> tuple[Array, Array]:
-    return _weighted_moments(rows, None)
 
 
 _MOMENTS = Kernel(

@@ -97,9 +97,9 @@ def worst(*statuses: Array) -> Array:
     return result
 
 
-def stand_in(a: Array, status: Array) -> Array:
+def stand_in(a: Array, status: Array, instead: Any = 0) -> Array:
     """`a`, and 0 for the items (leading axes) whose status is not OK, so that nothing computed from them is NaN."""
-    return jnp.where(jnp.expand_dims(status == Status.OK, tuple(range(status.ndim, a.ndim))), a, 0)
+    return jnp.where(jnp.expand_dims(status == Status.OK, tuple(range(status.ndim, a.ndim))), a, instead)
 
 
 class Positive(NamedTuple):
@@ -292,8 +292,7 @@ def guard(value: Array, status: Array, *arguments: tuple[Array, int]) -> Array:
     everything that the value depends on; their batch axes broadcast to those of `status`. `value` must have been
     computed from stand-ins that are finite where invalid, so that a cotangent of 0 stays 0 on its way back.
     """
-    ok = jnp.expand_dims(status == Status.OK, tuple(range(status.ndim, value.ndim)))
-    return nan_in_derivatives(jnp.where(ok, value, jnp.nan), status, *arguments)
+    return nan_in_derivatives(stand_in(value, status, jnp.nan), status, *arguments)
 
 
 def nan_in_derivatives(value: Array, status: Array, *arguments: tuple[Array, int]) -> Array:

@@ -61,9 +61,8 @@ class Kernel:
         self._primitive.def_abstract_eval(self._abstract)
         batching.primitive_batchers[self._primitive] = self._batch
         ad.primitive_jvps[self._primitive] = self._differentiate
-        elsewhere = mlir.lower_fun(twin, multiple_results=True)
-        self._lower_twin = elsewhere
-        mlir.register_lowering(self._primitive, elsewhere)
+        self._lower_twin = mlir.lower_fun(twin, multiple_results=True)
+        mlir.register_lowering(self._primitive, self._lower_twin)
         mlir.register_lowering(self._primitive, self._lower, platform="cpu")
 
     def __call__(self, *arrays: Any) -> tuple[Array, ...]:

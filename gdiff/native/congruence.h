@@ -29,6 +29,15 @@ void multiply(int64_t d, const T* a, const T* b, T* to) {
   }
 }
 
+// out = a b a, exactly symmetric, by way of half = a b.
+template <class T>
+void multiply_three(int64_t d, const T* a, const T* b, T* half, T* out) {
+  multiply(d, a, b, half);
+  multiply(d, half, a, out);
+  for (int64_t i = 0; i < d; i++)
+    for (int64_t j = 0; j < i; j++) out[i * d + j] = out[j * d + i] = out[i * d + j] / 2 + out[j * d + i] / 2;
+}
+
 template <class T>
 void congruence(const Pool& pool, const Congruence<T>& a) {
   const int64_t d = a.d, piece = 1 + 65536 / (d * d * d);
@@ -36,11 +45,7 @@ void congruence(const Pool& pool, const Congruence<T>& a) {
     T* half = static_cast<T*>(malloc(d * d * sizeof(T)));
     for (int64_t item = k * piece; item < (k + 1) * piece && item < a.count; item++) {
       const int64_t from = item * d * d;
-      T* out = a.out + from;
-      multiply(d, a.a + from, a.b + from, half);
-      multiply(d, half, a.a + from, out);
-      for (int64_t i = 0; i < d; i++)
-        for (int64_t j = 0; j < i; j++) out[i * d + j] = out[j * d + i] = out[i * d + j] / 2 + out[j * d + i] / 2;
+      multiply_three(d, a.a + from, a.b + from, half, a.out + from);
     }
     free(half);
   });

@@ -254,14 +254,11 @@ void score_of_statistics(const Inverse<T>& a, int64_t item, T* p) {
   const int64_t d = a.d;
   const T *c = a.scatter + item * d * d, *y = a.y + item * d, n = a.n[item];
   T *half = static_cast<T*>(malloc(2 * d * d * sizeof(T))), *q = half + d * d, trace = 0;
-  multiply(d, p, c, half);
-  multiply(d, half, p, q);
+  multiply_three(d, p, c, half, q);
   for (int64_t i = 0; i < d; i++) trace += half[i * d + i];
   for (int64_t i = 0; i < d; i++)
-    for (int64_t j = 0; j <= i; j++) {
-      const T between = q[i * d + j] / 2 + q[j * d + i] / 2;
-      p[i * d + j] = p[j * d + i] = (n * (y[i] * y[j] - p[i * d + j]) + between) / 2;
-    }
+    for (int64_t j = 0; j <= i; j++)
+      p[i * d + j] = p[j * d + i] = (n * (y[i] * y[j] - p[i * d + j]) + q[i * d + j]) / 2;
   a.trace[item] = trace;
   free(half);
 }
