@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import jax
@@ -13,6 +14,7 @@ from jax import export
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdiff import blocks, linalg, native, statistics
+from gdiff.statistics import BY_KERNEL
 from gdiff.symmetric.coordinates import lower_indices
 from tests.oracle import Gaussian, assert_close, bound, covariance, exact, inverse, log_abs_det, units
 
@@ -104,25 +106,58 @@ def test_what_a_matrix_is_judged_by_is_measured_item_by_item(d):
     np.testing.assert_allclose(got.log_det[8], d * np.log(4), rtol=1e-14)
 
 
+# One chunk and its tails; chunks of a piece; pieces; samples that go together; either side of the dimension from which
+# the twin takes over.
+ONE_CHUNK = [(2, 1, 1), (2, 2, 3), (2, 7, 1), (2, 33, 4), (2, 200, 5), (2, 131, 9), (2, 1000, 20), (2, 5000, 2)]
+MORE = [(2, 300, 37), (2, 800, 95), (1, 20_000, 3), (4000, 7, 2), (1, 40, BY_KERNEL), (1, 40, BY_KERNEL + 1)]
+
+
 @pytest.mark.usefixtures("level")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(
-    ("n", "d"), [(1, 1), (2, 3), (7, 1), (33, 4), (200, 5), (131, 9), (1000, 20), (5000, 2), (300, 37)]
-)
-def test_a_sample_far_from_zero_has_the_moments_that_it_has(n, d, dtype):
+@pytest.mark.parametrize(("count", "n", "d"), ONE_CHUNK + MORE)
+def test_a_sample_far_from_zero_has_the_moments_that_it_has(count, n, d, dtype):
     rng = np.random.default_rng(n)
-    far = 1000.0 if n > 200 else 1e5 if dtype == np.float32 else 1e12  # within a chunk the mean's rounding is made good
-    rows = (rng.normal(size=(2, n, d)) + 10 * rng.normal(size=d) + far).astype(dtype)
-    for mean, scatter, sample in zip(*jax.vmap(statistics.sample_moments)(rows)[1:], rows, strict=True):
-        true = exact(sample)
+    far = 1e5 if dtype == np.float32 else 1e12  # the mean's rounding is as large as the spread
+    samples = (rng.normal(size=(count, n, d)) + 10 * rng.normal(size=d) + far).astype(dtype)
+    _, means, scatters = jax.vmap(statistics.sample_moments)(samples)
+    assert means.dtype == scatters.dtype == dtype
+    assert np.array_equal(scatters, scatters.mT)
+    some = np.unique([0, 1 % d, d // 2, d - 1])  # entries have nothing to do with one another
+    u = float(np.finfo(dtype).eps) / 2
+    for item in {0, count // 3, count - 1}:
+        true = exact(samples[item][:, some])
         centre = true.sum(axis=0) / n
         centred = true - centre
-        assert mean.dtype == scatter.dtype == dtype
-        u = float(np.finfo(dtype).eps) / 2
-        assert_close(mean, centre, 4 * u)
+        assert_close(means[item][some], centre, 4 * u)
         size = np.sqrt(np.diag(centred.T @ centred).astype(float)) + (n == 1)
+        scatter = scatters[item][np.ix_(some, some)]
         assert_close(scatter, centred.T @ centred, (n + 8) * u, 1 / size, terms=np.outer(size, size))
-        assert np.array_equal(scatter, scatter.T)
+
+
+def test_a_row_that_lies_far_from_all_others_may_be_the_first():
+    rows = np.random.default_rng(0).normal(size=(20_000, 3)).astype(np.float32)
+    rows[0] = [1e3, -2e3, 5e2]
+    _, mean, scatter = statistics.sample_moments(rows)
+    true = rows.astype(np.float64)
+    np.testing.assert_allclose(mean, true.mean(axis=0), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(scatter, (true - true.mean(axis=0)).T @ (true - true.mean(axis=0)), rtol=1e-4)
+
+
+def test_what_a_kernel_has_no_memory_to_work_in_is_said():
+    code = """
+        import resource
+        import jax, numpy as np
+        from gdiff import linalg
+        x, s = jax.device_put((np.ones((1, 3000)), np.eye(3000)[None]))
+        alone = jax.jit(linalg.forms_alone).lower(x, x, s).compile()
+        resource.setrlimit(resource.RLIMIT_AS, (int(open("/proc/self/statm").read().split()[0]) * 4096, -1))
+        try:
+            jax.block_until_ready(alone(x, x, s))
+        except jax.errors.JaxRuntimeError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert "RESOURCE_EXHAUSTED: gdiff: out of memory" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -137,7 +172,7 @@ def test_the_moments_of_what_is_not_finite_are_not_finite(bad):
 @pytest.mark.usefixtures("level")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("convention", ["symmetric", "full"])
-@pytest.mark.parametrize("d", [1, 2, 5, 17])
+@pytest.mark.parametrize("d", [1, 2, 5, 17, 37])  # the last is large enough to be written past the caches
 def test_products_of_pairs_are_those_of_their_indices(d, convention, dtype):
     rng = np.random.default_rng(d)
     x, y = ((m + m.mT).astype(dtype) for m in rng.normal(size=(2, 3, d + 1, d + 1)))

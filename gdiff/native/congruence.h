@@ -1,8 +1,6 @@
 // A B A of symmetric matrices, for sizes at which a call of a library takes longer than the products.
 #pragma once
 
-#include <stdlib.h>
-
 #include "kernels.h"
 #include "vectors.h"
 
@@ -41,13 +39,12 @@ void multiply_three(int64_t d, const T* a, const T* b, T* half, T* out) {
 template <class T>
 void congruence(const Pool& pool, const Congruence<T>& a) {
   const int64_t d = a.d, piece = 1 + 65536 / (d * d * d);
-  parallel(pool, (a.count + piece - 1) / piece, [=, &a](int64_t k) {
-    T* half = static_cast<T*>(malloc(d * d * sizeof(T)));
-    for (int64_t item = k * piece; item < (k + 1) * piece && item < a.count; item++) {
+  parallel(pool, (a.count + piece - 1) / piece, [=, &pool, &a](int64_t k) {
+    const Room<T> half(pool, d * d);
+    for (int64_t item = k * piece; half.at && item < (k + 1) * piece && item < a.count; item++) {
       const int64_t from = item * d * d;
-      multiply_three(d, a.a + from, a.b + from, half, a.out + from);
+      multiply_three(d, a.a + from, a.b + from, half.at, a.out + from);
     }
-    free(half);
   });
 }
 

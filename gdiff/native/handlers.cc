@@ -62,6 +62,7 @@ const Table<float>& table() {
 // Arguments and results of a call. Each of the targets knows how many it has: the primitives of gdiff/native make them.
 struct Call {
   XLA_FFI_CallFrame* frame;
+  bool* exhausted;
 
   const XLA_FFI_Buffer& argument(int k) const { return *static_cast<XLA_FFI_Buffer*>(frame->args.args[k]); }
   template <class T>
@@ -79,7 +80,7 @@ struct Call {
     for (int64_t axis = 0; axis < argument(k).rank - event; axis++) product *= argument(k).dims[axis];
     return product;
   }
-  Pool pool() const { return {frame->api, frame->ctx}; }
+  Pool pool() const { return {frame->api, frame->ctx, exhausted}; }
 };
 
 // True where XLA only asks which interface the handler is made for: the one it has, for what is used was there always.
@@ -186,12 +187,21 @@ static void prefer_large_pages(XLA_FFI_CallFrame* frame) {
 #endif
 }
 
+static XLA_FFI_Error* out_of_memory(XLA_FFI_CallFrame* frame) {
+  XLA_FFI_Error_Create_Args args = {};
+  args.struct_size = XLA_FFI_Error_Create_Args_STRUCT_SIZE;
+  args.message = "gdiff: out of memory for what a kernel works in, which is smaller than its arguments and results.";
+  args.errc = XLA_FFI_Error_Code_RESOURCE_EXHAUSTED;
+  return frame->api->XLA_FFI_Error_Create(&args);
+}
+
 static XLA_FFI_Error* handle(XLA_FFI_CallFrame* frame, Run of_doubles, Run of_singles) {
   if (is_question(frame)) return nullptr;
   prefer_large_pages(frame);
-  const Call call = {frame};
+  bool exhausted = false;
+  const Call call = {frame, &exhausted};
   (call.argument(0).dtype == XLA_FFI_DataType_F64 ? of_doubles : of_singles)(call);
-  return nullptr;
+  return exhausted ? out_of_memory(frame) : nullptr;
 }
 
 }  // namespace gdiff

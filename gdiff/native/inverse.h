@@ -250,21 +250,22 @@ void score(int64_t d, const T* y, T* p, int64_t from, int64_t to) {
 }
 
 template <class T>
-void score_of_statistics(const Inverse<T>& a, int64_t item, T* p) {
+void score_of_statistics(const Pool& pool, const Inverse<T>& a, int64_t item, T* p) {
   const int64_t d = a.d;
+  const Room<T> room(pool, 2 * d * d);
+  if (!room.at) return;
   const T *c = a.scatter + item * d * d, *y = a.y + item * d, n = a.n[item];
-  T *half = static_cast<T*>(malloc(2 * d * d * sizeof(T))), *q = half + d * d, trace = 0;
+  T *half = room.at, *q = half + d * d, trace = 0;
   multiply_three(d, p, c, half, q);
   for (int64_t i = 0; i < d; i++) trace += half[i * d + i];
   for (int64_t i = 0; i < d; i++)
     for (int64_t j = 0; j <= i; j++)
       p[i * d + j] = p[j * d + i] = (n * (y[i] * y[j] - p[i * d + j]) + q[i * d + j]) / 2;
   a.trace[item] = trace;
-  free(half);
 }
 
 template <class T>
-void invert_one(const Inverse<T>& a, int64_t item) {
+void invert_one(const Pool& pool, const Inverse<T>& a, int64_t item) {
   const int64_t d = a.d;
   T own[SWEPT * SWEPT];
   T* p = a.p ? a.p + item * d * d : own;
@@ -273,7 +274,7 @@ void invert_one(const Inverse<T>& a, int64_t item) {
   mirror(d, p, 0, d);
   measure(a, item, p, exists);
   if (a.score && a.scatter)
-    score_of_statistics(a, item, p);
+    score_of_statistics(pool, a, item, p);
   else if (a.score)
     score(d, a.y + item * d, p, 0, d);
 }
@@ -282,9 +283,10 @@ template <class T>
 void invert_large(const Pool& pool, const Inverse<T>& a, int64_t item) {
   constexpr int64_t side = 64;
   const int64_t d = a.d, strips = (d + side - 1) / side;
-  T* own = static_cast<T*>(malloc((strips + (a.p ? 0 : d * d)) * sizeof(T)));
+  const Room<T> room(pool, strips + (a.p ? 0 : d * d));
+  if (!room.at) return;
   const T* s = a.s + item * d * d;
-  T *asymmetries = own, *p = a.p ? a.p + item * d * d : own + strips;
+  T *asymmetries = room.at, *p = a.p ? a.p + item * d * d : asymmetries + strips;
   const auto end = [=](int64_t k) { return (k + 1) * side < d ? (k + 1) * side : d; };
   parallel(pool, strips, [=](int64_t k) { asymmetries[k] = symmetrise(d, s, p, k * side, end(k)); });
   T worst = 0, not_finite = 0;
@@ -300,7 +302,6 @@ void invert_large(const Pool& pool, const Inverse<T>& a, int64_t item) {
     const T* y = a.y + item * d;
     parallel(pool, strips, [=](int64_t k) { score(d, y, p, k * side, end(k)); });
   }
-  free(own);
 }
 
 template <class T>
@@ -320,8 +321,8 @@ void inverse(const Pool& pool, const Inverse<T>& a) {
     });
   } else if (d <= SWEPT) {
     const int64_t piece = 1 + 65536 / (d * d * d);
-    parallel(pool, (a.count + piece - 1) / piece, [=, &a](int64_t k) {
-      for (int64_t item = k * piece; item < (k + 1) * piece && item < a.count; item++) invert_one(a, item);
+    parallel(pool, (a.count + piece - 1) / piece, [=, &pool, &a](int64_t k) {
+      for (int64_t item = k * piece; item < (k + 1) * piece && item < a.count; item++) invert_one(pool, a, item);
     });
   } else {
     for (int64_t item = 0; item < a.count; item++) invert_large(pool, a, item);

@@ -1,8 +1,9 @@
 // The mean and the scatter of a sample, in one reading of its rows.
 //
-// A chunk of rows that fits into the cache gives its own mean, and its scatter about that; chunks are merged in an order
-// (Chan, Golub and LeVeque 1979) that does not depend on the number of threads. The rounding of a chunk's mean is corrected for
-// by the mean of its residuals (corrected two-pass).
+// Means are kept as steps from the first row, so that far from zero they are not rounded to the size of what is in the
+// rows. A chunk of rows that fits into the cache gives its own mean, and its scatter about that, corrected for the
+// rounding of the mean by the mean of the residuals (corrected two-pass). Chunks are merged in an order (Chan, Golub and
+// LeVeque 1979) that does not depend on the number of threads.
 #pragma once
 
 #include <string.h>
@@ -15,7 +16,8 @@ namespace {
 
 constexpr int64_t CHUNK = 128 * 1024;  // bytes of rows that are centred about one mean
 constexpr int TILE = 4;                // rows of a tile of the scatter that is kept in registers; it has 3 vectors each
-constexpr int64_t PIECES = 64;           // parts of a sample that are merged last
+constexpr int64_t PIECES = 64;         // parts of a sample, at most, that threads work on and that are merged last
+constexpr int64_t ROWS = 4;            // rows of a piece, at least, over d: its scatter is a quarter of them in size
 constexpr int CENTRED = 32;            // rows that are centred, and meet the scatter, together
 
 inline int64_t rounded_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
@@ -55,23 +57,52 @@ inline void add_tile(int64_t i, int64_t j, int64_t rows, int64_t width, const T*
     for (int v = 0; v < V; v++) store(scatter + (i + a) * width + j + v * N, sum[a][v]);
 }
 
-// The mean, and the lower triangle (and more) of the scatter, of n rows; arrays of `width`, which tiles divide.
+// A sample's rows, d numbers each in arrays of `width`, which tiles divide; `last` is where the array of them ends.
 template <class T>
-void of_chunk(int64_t n, int64_t d, int64_t width, const T* rows, const T* last, T* room, T* mean, T* scatter) {
+struct Sample {
+  int64_t n, d, width;
+  const T *rows, *last;
+
+  const T* row(int64_t i) const { return rows + i * d; }
+  // A vector of a row's step from the first row.
+  Vector<T> step(int64_t i, int64_t j) const { return load_row(row(i), j, d, last) - load_row(rows, j, d, last); }
+  int64_t chunk() const {
+    const int64_t fits = CHUNK / int64_t(sizeof(T)) / d;
+    return fits > 4 * CENTRED ? fits : 4 * CENTRED;
+  }
+  // Rows that one thread merges, one chunk after the other.
+  int64_t piece() const {
+    const int64_t equal = (n + PIECES - 1) / PIECES;
+    return rounded_up(equal > ROWS * d ? equal : ROWS * d, chunk());
+  }
+};
+
+// The mean as a step from the first row, and the lower triangle (and more) of the scatter: one array of both.
+template <class T>
+struct Part {
+  T *mean, *scatter;
+
+  Part(T* room, int64_t width) : mean(room), scatter(room + width) {}
+  static int64_t size(int64_t width) { return width + width * width; }
+};
+
+// Of the `n` rows from `begin` on; `room` is for CENTRED + 1 rows.
+template <class T>
+void of_chunk(const Sample<T>& sample, int64_t begin, int64_t n, T* room, const Part<T>& to) {
   constexpr int N = lanes<T>;
-  T *z = room, *residual = room + CENTRED * width;
+  const int64_t d = sample.d, width = sample.width;
+  T *z = room, *residual = room + CENTRED * width, *mean = to.mean, *scatter = to.scatter;
   memset(mean, 0, width * sizeof(T));
   memset(residual, 0, width * sizeof(T));
   memset(scatter, 0, width * width * sizeof(T));
-  for (int64_t row = 0; row < n; row++)
-    for (int64_t j = 0; j < width; j += N) store(mean + j, load(mean + j) + load_row(rows + row * d, j, d, last));
+  for (int64_t row = begin; row < begin + n; row++)
+    for (int64_t j = 0; j < width; j += N) store(mean + j, load(mean + j) + sample.step(row, j));
   for (int64_t j = 0; j < d; j++) mean[j] /= n;
   for (int64_t first = 0; first < n; first += CENTRED) {
     const int64_t count = first + CENTRED < n ? CENTRED : n - first;
     for (int64_t row = 0; row < count; row++)
       for (int64_t j = 0; j < width; j += N) {
-        const T* from = rows + (first + row) * d;
-        Vector<T> centred = load_row(from, j, d, last) - load(mean + j);
+        const Vector<T> centred = sample.step(begin + first + row, j) - load(mean + j);
         store(z + row * width + j, centred);
         store(residual + j, load(residual + j) + centred);
       }
@@ -90,56 +121,76 @@ void of_chunk(int64_t n, int64_t d, int64_t width, const T* rows, const T* last,
   for (int64_t i = 0; i < d; i++) mean[i] += residual[i];
 }
 
-// The mean and the scatter of (n_a, mean_a, scatter_a) and (n_b, ...) together, in place of the former.
+// The part of n_a rows and that of n_b together, in place of the former; `room` is for one row.
 template <class T>
-void merge(int64_t d, T n_a, int64_t width_a, T* mean_a, T* scatter_a, T n_b, int64_t width_b, const T* mean_b,
-           const T* scatter_b, T* step) {
+void merge(const Sample<T>& sample, T n_a, const Part<T>& a, T n_b, const Part<T>& b, T* room) {
   const T fraction = n_b / (n_a + n_b);
+  for (int64_t i = 0; i < sample.d; i++) {
+    room[i] = b.mean[i] - a.mean[i];
+    a.mean[i] += fraction * room[i];
+    const T between = n_a * fraction * room[i];
+    for (int64_t j = 0, at = i * sample.width; j <= i; j++, at++) a.scatter[at] += b.scatter[at] + between * room[j];
+  }
+}
+
+// Of the rows from `begin` on, as many as a piece has. Room for a part and CENTRED + 1 rows.
+template <class T>
+void of_piece(const Sample<T>& sample, int64_t begin, T* room, const Part<T>& to) {
+  const int64_t width = sample.width, chunk = sample.chunk(), piece = sample.piece();
+  const int64_t end = begin + piece < sample.n ? begin + piece : sample.n;
+  const Part<T> next(room, width);
+  room += Part<T>::size(width);
+  for (int64_t first = begin; first < end; first += chunk) {
+    const int64_t count = first + chunk < end ? chunk : end - first;
+    of_chunk(sample, first, count, room, first == begin ? to : next);
+    if (first > begin) merge(sample, T(first - begin), to, T(count), next, room);
+  }
+}
+
+// The mean, and the whole of the scatter.
+template <class T>
+void write(const Sample<T>& sample, const Part<T>& from, T* mean, T* scatter) {
+  const int64_t d = sample.d;
   for (int64_t i = 0; i < d; i++) {
-    step[i] = mean_b[i] - mean_a[i];
-    mean_a[i] += fraction * step[i];
-    const T between = n_a * fraction * step[i];
-    T* to = scatter_a + i * width_a;
-    const T* from = scatter_b + i * width_b;
-    for (int64_t j = 0; j <= i; j++) to[j] += from[j] + between * step[j];
+    mean[i] = sample.rows[i] + from.mean[i];
+    for (int64_t j = 0; j <= i; j++) scatter[i * d + j] = scatter[j * d + i] = from.scatter[i * sample.width + j];
   }
 }
 
 template <class T>
 void moments(const Pool& pool, const Moments<T>& a) {
   constexpr int64_t N = lanes<T>, tiled = N > TILE ? N : TILE;
-  const int64_t n = a.n, d = a.d, width = rounded_up(d, tiled);
-  int64_t chunk = CHUNK / int64_t(sizeof(T)) / d;
-  if (chunk < 4 * CENTRED) chunk = 4 * CENTRED;
-  int64_t piece = (n + PIECES - 1) / PIECES;  // rows that one thread merges, one chunk after the other
-  piece = rounded_up(piece, chunk);
-  const int64_t pieces = (n + piece - 1) / piece;
-  const int64_t part = width + width * width, room = part + (CENTRED + 1) * width;
-  T* parts = static_cast<T*>(malloc(pieces * (part + room) * sizeof(T)));
-  for (int64_t item = 0; item < a.count; item++) {
-    const T *rows = a.rows + item * n * d, *last = a.rows + a.count * n * d;
-    parallel(pool, pieces, [=](int64_t k) {
-      T *mean = parts + k * (part + room), *scatter = mean + width, *other = mean + part, *spare = other + part;
-      const int64_t begin = k * piece, end = begin + piece < n ? begin + piece : n;
-      for (int64_t first = begin; first < end; first += chunk) {
-        const int64_t count = first + chunk < end ? chunk : end - first;
-        T* here = first == begin ? mean : other;
-        of_chunk(count, d, width, rows + first * d, last, spare, here, here + width);
-        if (first == begin) continue;
-        merge(d, T(first - begin), width, mean, scatter, T(count), width, other, other + width, spare);
+  const int64_t n = a.n, d = a.d, width = rounded_up(d, tiled), part = Part<T>::size(width);
+  const auto sample = [=, &a](int64_t item) {
+    return Sample<T>{n, d, width, a.rows + item * n * d, a.rows + a.count * n * d};
+  };
+  const int64_t piece = sample(0).piece(), pieces = (n + piece - 1) / piece, spare = part + (CENTRED + 1) * width;
+  if (pieces == 1) {  // a thread takes so many samples that they are worth its waking
+    const int64_t together = 1 + CHUNK / int64_t(sizeof(T)) / (n * d);
+    parallel(pool, (a.count + together - 1) / together, [=, &pool, &a](int64_t k) {
+      Room<T> room(pool, part + spare);
+      for (int64_t item = k * together; room.at && item < (k + 1) * together && item < a.count; item++) {
+        const Part<T> whole(room.at, width);
+        of_piece(sample(item), 0, room.at + part, whole);
+        write(sample(item), whole, a.mean + item * d, a.scatter + item * d * d);
       }
     });
-    T *mean = a.mean + item * d, *scatter = a.scatter + item * d * d;
-    memcpy(mean, parts, d * sizeof(T));
-    for (int64_t i = 0; i < d; i++) memcpy(scatter + i * d, parts + width + i * width, d * sizeof(T));
-    for (int64_t k = 1; k < pieces; k++) {
-      const T *from = parts + k * (part + room), count = T((k + 1) * piece < n ? piece : n - k * piece);
-      merge(d, T(k * piece), d, mean, scatter, count, width, from, from + width, parts + part);
-    }
-    for (int64_t i = 0; i < d; i++)
-      for (int64_t j = 0; j < i; j++) scatter[j * d + i] = scatter[i * d + j];
+    return;
   }
-  free(parts);
+  Room<T> parts(pool, pieces * part + width);
+  for (int64_t item = 0; parts.at && item < a.count; item++) {
+    const Sample<T> all = sample(item);
+    parallel(pool, pieces, [=, &pool, &all, &parts](int64_t k) {
+      Room<T> room(pool, spare);
+      if (room.at) of_piece(all, k * piece, room.at, Part<T>(parts.at + k * part, width));
+    });
+    const Part<T> whole(parts.at, width);
+    for (int64_t k = 1; k < pieces; k++) {
+      const T count = T((k + 1) * piece < n ? piece : n - k * piece);
+      merge(all, T(k * piece), whole, count, Part<T>(parts.at + k * part, width), parts.at + pieces * part);
+    }
+    write(all, whole, a.mean + item * d, a.scatter + item * d * d);
+  }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// A loop over independent pieces of work, on XLA's threads and on the one that asks.
+// A loop over independent pieces of work, on XLA's threads and on the one that asks; and room to work in.
 //
 // A thread that asks takes pieces itself until none is left, and then waits only for pieces that other threads have
 // already begun. So it never waits for a thread that has yet to come free, which is how two batched LAPACK calls of
@@ -23,9 +23,22 @@ extern int cores;  // how many threads can run at once
 struct Pool {
   const XLA_FFI_Api* api;
   XLA_FFI_ExecutionContext* context;
+  bool* exhausted;  // set when there was no memory to work in
 };
 
 namespace {
+
+// Memory to work in; null, and the call fails, if there is none.
+template <class T>
+struct Room {
+  T* const at;
+
+  Room(const Pool& pool, int64_t count) : at(static_cast<T*>(malloc(count * sizeof(T)))) {
+    if (!at) __atomic_store_n(pool.exhausted, true, __ATOMIC_RELAXED);
+  }
+  ~Room() { free(at); }
+  Room(const Room&) = delete;
+};
 
 struct Work {
   int64_t next, done, owners, count;
