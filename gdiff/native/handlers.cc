@@ -190,7 +190,7 @@ static void prefer_large_pages(XLA_FFI_CallFrame* frame) {
 static XLA_FFI_Error* out_of_memory(XLA_FFI_CallFrame* frame) {
   XLA_FFI_Error_Create_Args args = {};
   args.struct_size = XLA_FFI_Error_Create_Args_STRUCT_SIZE;
-  args.message = "gdiff: out of memory for what a kernel works in, which is smaller than its arguments and results.";
+  args.message = "gdiff: out of memory for what a kernel works in.";
   args.errc = XLA_FFI_Error_Code_RESOURCE_EXHAUSTED;
   return frame->api->XLA_FFI_Error_Create(&args);
 }

@@ -1,7 +1,7 @@
 // The mean and the scatter of a sample, in one reading of its rows.
 //
-// Means are kept as steps from the first row, so that far from zero they are not rounded to the size of what is in the
-// rows. A chunk of rows that fits into the cache gives its own mean, and its scatter about that, corrected for the
+// Rows and means are taken as steps from an origin among the rows, so that far from zero a mean is not rounded to the
+// size of what is in the rows. A chunk of rows that fits into the cache gives its own mean, and its scatter about that, corrected for the
 // rounding of the mean by the mean of the residuals (corrected two-pass). Chunks are merged in an order (Chan, Golub and
 // LeVeque 1979) that does not depend on the number of threads.
 #pragma once
@@ -16,8 +16,8 @@ namespace {
 
 constexpr int64_t CHUNK = 128 * 1024;  // bytes of rows that are centred about one mean
 constexpr int TILE = 4;                // rows of a tile of the scatter that is kept in registers; it has 3 vectors each
-constexpr int64_t PIECES = 64;         // parts of a sample, at most, that threads work on and that are merged last
-constexpr int64_t ROWS = 4;            // rows of a piece, at least, over d: its scatter is a quarter of them in size
+constexpr int64_t PIECES = 64;         // of a sample, at most, that threads work on and that are merged last; a piece
+                                       // has d rows at least, which are then no smaller than its scatter
 constexpr int CENTRED = 32;            // rows that are centred, and meet the scatter, together
 
 inline int64_t rounded_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
@@ -39,13 +39,12 @@ inline Vector<T> load_row(const T* row, int64_t j, int64_t d, const T* last) {
   return index < typename Bits<T>::type(d - j) ? load(from) : v;
 }
 
-// scatter += z z', of a tile's rows i and `V` vectors of columns from j on, for `rows` centred rows z of `width`.
+// scatter += z z', of a tile's rows i and `V` vectors of columns from j on, for `rows` centred rows z of `width`, which
+// are added up on their own: many small numbers would be lost one by one in a large sum.
 template <class T, int V>
 inline void add_tile(int64_t i, int64_t j, int64_t rows, int64_t width, const T* z, T* scatter) {
   constexpr int N = lanes<T>;
-  Vector<T> sum[TILE][V];
-  for (int a = 0; a < TILE; a++)
-    for (int v = 0; v < V; v++) sum[a][v] = load(scatter + (i + a) * width + j + v * N);
+  Vector<T> sum[TILE][V] = {};
   for (int64_t row = 0; row < rows; row++) {
     const T* from = z + row * width;
     Vector<T> right[V];
@@ -54,18 +53,21 @@ inline void add_tile(int64_t i, int64_t j, int64_t rows, int64_t width, const T*
       for (int v = 0; v < V; v++) sum[a][v] += fill(from[i + a]) * right[v];
   }
   for (int a = 0; a < TILE; a++)
-    for (int v = 0; v < V; v++) store(scatter + (i + a) * width + j + v * N, sum[a][v]);
+    for (int v = 0; v < V; v++) {
+      T* to = scatter + (i + a) * width + j + v * N;
+      store(to, load(to) + sum[a][v]);
+    }
 }
 
-// A sample's rows, d numbers each in arrays of `width`, which tiles divide; `last` is where the array of them ends.
+// A sample's rows, d numbers each; `last` is where the array of them ends. `origin`, like all arrays of the sample, has
+// `width` numbers, which tiles divide, 0 from d on.
 template <class T>
 struct Sample {
   int64_t n, d, width;
-  const T *rows, *last;
+  const T *rows, *last, *origin;
 
-  const T* row(int64_t i) const { return rows + i * d; }
-  // A vector of a row's step from the first row.
-  Vector<T> step(int64_t i, int64_t j) const { return load_row(row(i), j, d, last) - load_row(rows, j, d, last); }
+  // A vector of a row's step from the origin.
+  Vector<T> step(int64_t i, int64_t j) const { return load_row(rows + i * d, j, d, last) - load(origin + j); }
   int64_t chunk() const {
     const int64_t fits = CHUNK / int64_t(sizeof(T)) / d;
     return fits > 4 * CENTRED ? fits : 4 * CENTRED;
@@ -73,11 +75,23 @@ struct Sample {
   // Rows that one thread merges, one chunk after the other.
   int64_t piece() const {
     const int64_t equal = (n + PIECES - 1) / PIECES;
-    return rounded_up(equal > ROWS * d ? equal : ROWS * d, chunk());
+    return rounded_up(equal > d ? equal : d, chunk());
   }
 };
 
-// The mean as a step from the first row, and the lower triangle (and more) of the scatter: one array of both.
+// The median of the first, the middle and the last row, column by column: none of them has to be like the rest.
+template <class T>
+void find_origin(const Sample<T>& sample, T* origin) {
+  const int64_t d = sample.d;
+  const T *a = sample.rows, *b = a + sample.n / 2 * d, *c = a + (sample.n - 1) * d;
+  memset(origin, 0, sample.width * sizeof(T));
+  for (int64_t j = 0; j < d; j++) {
+    const T low = a[j] < b[j] ? a[j] : b[j], high = a[j] < b[j] ? b[j] : a[j];
+    origin[j] = c[j] < low ? low : c[j] > high ? high : c[j];
+  }
+}
+
+// The mean as a step from the origin, and the lower triangle (and more) of the scatter: one array of both.
 template <class T>
 struct Part {
   T *mean, *scatter;
@@ -107,7 +121,7 @@ void of_chunk(const Sample<T>& sample, int64_t begin, int64_t n, T* room, const 
         store(residual + j, load(residual + j) + centred);
       }
     for (int64_t i = 0; i < d; i += TILE)
-      for (int64_t j = 0; j < i + TILE && j < width; j += 3 * N) {
+      for (int64_t j = 0; j < i + TILE; j += 3 * N) {
         const int64_t vectors = (rounded_up(i + TILE, N) - j) / N;
         if (vectors >= 3) add_tile<T, 3>(i, j, count, width, z, scatter);
         if (vectors == 2) add_tile<T, 2>(i, j, count, width, z, scatter);
@@ -121,15 +135,15 @@ void of_chunk(const Sample<T>& sample, int64_t begin, int64_t n, T* room, const 
   for (int64_t i = 0; i < d; i++) mean[i] += residual[i];
 }
 
-// The part of n_a rows and that of n_b together, in place of the former; `room` is for one row.
+// The part of n_a rows and that of n_b together, in place of the former; `step` is room for one row.
 template <class T>
-void merge(const Sample<T>& sample, T n_a, const Part<T>& a, T n_b, const Part<T>& b, T* room) {
+void merge(const Sample<T>& sample, T n_a, const Part<T>& a, T n_b, const Part<T>& b, T* step) {
   const T fraction = n_b / (n_a + n_b);
   for (int64_t i = 0; i < sample.d; i++) {
-    room[i] = b.mean[i] - a.mean[i];
-    a.mean[i] += fraction * room[i];
-    const T between = n_a * fraction * room[i];
-    for (int64_t j = 0, at = i * sample.width; j <= i; j++, at++) a.scatter[at] += b.scatter[at] + between * room[j];
+    step[i] = b.mean[i] - a.mean[i];
+    a.mean[i] += fraction * step[i];
+    const T between = n_a * fraction * step[i];
+    for (int64_t j = 0, at = i * sample.width; j <= i; j++, at++) a.scatter[at] += b.scatter[at] + between * step[j];
   }
 }
 
@@ -152,7 +166,7 @@ template <class T>
 void write(const Sample<T>& sample, const Part<T>& from, T* mean, T* scatter) {
   const int64_t d = sample.d;
   for (int64_t i = 0; i < d; i++) {
-    mean[i] = sample.rows[i] + from.mean[i];
+    mean[i] = sample.origin[i] + from.mean[i];
     for (int64_t j = 0; j <= i; j++) scatter[i * d + j] = scatter[j * d + i] = from.scatter[i * sample.width + j];
   }
 }
@@ -161,33 +175,38 @@ template <class T>
 void moments(const Pool& pool, const Moments<T>& a) {
   constexpr int64_t N = lanes<T>, tiled = N > TILE ? N : TILE;
   const int64_t n = a.n, d = a.d, width = rounded_up(d, tiled), part = Part<T>::size(width);
-  const auto sample = [=, &a](int64_t item) {
-    return Sample<T>{n, d, width, a.rows + item * n * d, a.rows + a.count * n * d};
+  const auto sample = [=, &a](int64_t item, T* origin) {
+    const Sample<T> sample = {n, d, width, a.rows + item * n * d, a.rows + a.count * n * d, origin};
+    if (origin) find_origin(sample, origin);
+    return sample;
   };
-  const int64_t piece = sample(0).piece(), pieces = (n + piece - 1) / piece, spare = part + (CENTRED + 1) * width;
+  const int64_t piece = sample(0, nullptr).piece(), pieces = (n + piece - 1) / piece;
+  const int64_t spare = part + (CENTRED + 1) * width;
   if (pieces == 1) {  // a thread takes so many samples that they are worth its waking
     const int64_t together = 1 + CHUNK / int64_t(sizeof(T)) / (n * d);
     parallel(pool, (a.count + together - 1) / together, [=, &pool, &a](int64_t k) {
-      Room<T> room(pool, part + spare);
+      const Room<T> room(pool, width + part + spare);
       for (int64_t item = k * together; room.at && item < (k + 1) * together && item < a.count; item++) {
-        const Part<T> whole(room.at, width);
-        of_piece(sample(item), 0, room.at + part, whole);
-        write(sample(item), whole, a.mean + item * d, a.scatter + item * d * d);
+        const Sample<T> all = sample(item, room.at);
+        const Part<T> whole(room.at + width, width);
+        of_piece(all, 0, room.at + width + part, whole);
+        write(all, whole, a.mean + item * d, a.scatter + item * d * d);
       }
     });
     return;
   }
-  Room<T> parts(pool, pieces * part + width);
-  for (int64_t item = 0; parts.at && item < a.count; item++) {
-    const Sample<T> all = sample(item);
-    parallel(pool, pieces, [=, &pool, &all, &parts](int64_t k) {
-      Room<T> room(pool, spare);
-      if (room.at) of_piece(all, k * piece, room.at, Part<T>(parts.at + k * part, width));
+  const Room<T> room(pool, 2 * width + pieces * part);
+  T *origin = room.at, *step = origin + width, *parts = step + width;
+  for (int64_t item = 0; room.at && item < a.count; item++) {
+    const Sample<T> all = sample(item, origin);
+    parallel(pool, pieces, [=, &pool, &all](int64_t k) {
+      const Room<T> own(pool, spare);
+      if (own.at) of_piece(all, k * piece, own.at, Part<T>(parts + k * part, width));
     });
-    const Part<T> whole(parts.at, width);
+    const Part<T> whole(parts, width);
     for (int64_t k = 1; k < pieces; k++) {
       const T count = T((k + 1) * piece < n ? piece : n - k * piece);
-      merge(all, T(k * piece), whole, count, Part<T>(parts.at + k * part, width), parts.at + pieces * part);
+      merge(all, T(k * piece), whole, count, Part<T>(parts + k * part, width), step);
     }
     write(all, whole, a.mean + item * d, a.scatter + item * d * d);
   }

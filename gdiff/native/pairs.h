@@ -15,7 +15,8 @@ namespace gdiff {
 namespace {
 
 constexpr int TOGETHER = 4;            // rows
-constexpr int64_t STREAMED = 4 << 20;  // bytes of results that go past the caches, at least
+constexpr int64_t STREAMED = 4 << 20;  // bytes of results, at least, that go past the caches,
+constexpr int64_t LONG = 64;           // in rows of so many entries, at least
 
 // Neighbours (p, q), (p + 1, q), ... which count equally often, except for the first.
 struct Run {
@@ -27,8 +28,8 @@ template <class T>
 int64_t find_runs(const Pairs<T>& a, Run* runs) {
   int64_t found = 0;
   for (int64_t c = 0; c < a.size; c++) {
-    Run* last = runs + found - 1;
-    const bool goes_on = found && a.j[c] == last->q && a.i[c] == last->p + last->length;
+    Run* last = found ? runs + found - 1 : nullptr;
+    const bool goes_on = last && a.j[c] == last->q && a.i[c] == last->p + last->length;
     if (goes_on && (last->length == 1 || a.weights[c] == last->weight)) {
       last->weight = a.weights[c];
       last->length++;
@@ -84,20 +85,21 @@ void of_rows(const Run* runs, int64_t count, int64_t size, int64_t width, const 
   }
 }
 
-// The rows of a run, some together; by way of `room` and past the caches, if there is any.
+// The rows of a run, some together; by way of `block` and past the caches, if there is one.
 template <class T, bool SQUARE>
 void of_run(const Run* runs, int64_t count, int64_t size, int64_t width, const T* x, const T* y, T scale,
-            const Run& rows, T* out, T* room) {
+            const Run& rows, T* out, T* block) {
   out += rows.first * size;
   for (int64_t start = 0, together; start < rows.length; start += together, out += together * size) {
     together = start + TOGETHER <= rows.length ? TOGETHER : 1;
-    T* to = room ? room + reinterpret_cast<uintptr_t>(out) % LINE / sizeof(T) : out;
+    T* to = block ? block : out;
     if (together == TOGETHER)
       of_rows<T, TOGETHER, SQUARE>(runs, count, size, width, x, y, scale, rows, start, to);
     else
       of_rows<T, 1, SQUARE>(runs, count, size, width, x, y, scale, rows, start, to);
-    if (room) stream(out, to, together * size);
+    if (block) stream(out, block, together * size);
   }
+  if (block) flush_streams();
 }
 
 template <class T>
@@ -115,18 +117,17 @@ void pairs(const Pool& pool, const Pairs<T>& a) {
       memset(to + m, 0, N * sizeof(T));
     }
   const int64_t found = find_runs(a, runs.at);
-  const bool streams = a.count * size * size * int64_t(sizeof(T)) >= STREAMED;
+  const bool streams = size >= LONG && a.count * size * size * int64_t(sizeof(T)) >= STREAMED;
   parallel(pool, a.count * found, [=, &pool, &a, &padded, &runs](int64_t k) {
     const int64_t item = k / found;
     const T *x = padded.at + factors * item * m * width, *y = x + m * width;
     T* out = a.out + item * size * size;
-    const Room<T> room(pool, streams ? TOGETHER * size + 2 * LINE : 1);
-    if (!room.at) return;
-    T* block = streams ? line_after(room.at) : nullptr;
+    const Room<T> block(pool, streams ? TOGETHER * size : 0);
+    if (streams && !block.at) return;
     if (a.y)
-      of_run<T, false>(runs.at, found, size, width, x, y, 1, runs.at[k % found], out, block);
+      of_run<T, false>(runs.at, found, size, width, x, y, 1, runs.at[k % found], out, block.at);
     else
-      of_run<T, true>(runs.at, found, size, width, x, x, a.scale[item], runs.at[k % found], out, block);
+      of_run<T, true>(runs.at, found, size, width, x, x, a.scale[item], runs.at[k % found], out, block.at);
   });
 }
 

@@ -28,13 +28,13 @@ struct Pool {
 
 namespace {
 
-// Memory to work in; null, and the call fails, if there is none.
+// Memory to work in; null if none is asked for, and if there is none: then the call fails.
 template <class T>
 struct Room {
   T* const at;
 
-  Room(const Pool& pool, int64_t count) : at(static_cast<T*>(malloc(count * sizeof(T)))) {
-    if (!at) __atomic_store_n(pool.exhausted, true, __ATOMIC_RELAXED);
+  Room(const Pool& pool, int64_t count) : at(count ? static_cast<T*>(malloc(count * sizeof(T))) : nullptr) {
+    if (count && !at) __atomic_store_n(pool.exhausted, true, __ATOMIC_RELAXED);
   }
   ~Room() { free(at); }
   Room(const Room&) = delete;

@@ -43,28 +43,23 @@ inline void store(T* to, Vector<T> v) {
   __builtin_memcpy(to, &v, sizeof(v));
 }
 
-constexpr uintptr_t LINE = 64;  // bytes of memory that come and go together
-
-template <class T>
-inline T* line_after(T* p) {
-  return reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(p) + LINE - 1) / LINE * LINE);
-}
-
 // Copies past the caches, to memory that will have left them before it is read: a line that is written whole need not
-// be fetched first. `from` and `to` lie equally far from the start of a line.
+// be fetched first. Before another thread reads, `flush_streams`.
 template <class T>
 inline void stream(T* to, const T* from, int64_t count) {
-  constexpr int64_t whole = LINE / sizeof(T);
+  constexpr uintptr_t line = 64;  // bytes
+  constexpr int64_t whole = line / sizeof(T);
   int64_t k = 0;
-  for (; k < count && reinterpret_cast<uintptr_t>(to + k) % LINE; k++) to[k] = from[k];
+  for (; k < count && reinterpret_cast<uintptr_t>(to + k) % line; k++) to[k] = from[k];
   for (; k + whole <= count; k += whole)
     for (int64_t lane = 0; lane < whole; lane += lanes<T>)
       __builtin_nontemporal_store(load(from + k + lane), reinterpret_cast<Vector<T>*>(to + k + lane));
   for (; k < count; k++) to[k] = from[k];
+}
+
+inline void flush_streams() {
 #ifdef __x86_64__
   __builtin_ia32_sfence();
-#else
-  __atomic_thread_fence(__ATOMIC_RELEASE);
 #endif
 }
 
