@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 os.environ.setdefault("PJRT_NPROC", "16")  # as `gdiff.cli` does, and for the same reason: no deadlock on two cores
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # others spin for 0.1 s after each call, on cores that workers need
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

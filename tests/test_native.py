@@ -127,7 +127,7 @@ def test_a_sample_far_from_zero_has_the_moments_that_it_has(count, n, d, dtype):
     _, means, scatters = jax.vmap(statistics.sample_moments)(samples)
     assert means.dtype == scatters.dtype == dtype
     assert np.array_equal(scatters, scatters.mT)
-    some = np.unique([0, 1 % d, d // 2, d - 1])  # entries have nothing to do with one another
+    some = np.unique([d // 2, d - 1])  # entries have nothing to do with one another
     u = float(np.finfo(dtype).eps) / 2
     for item in {0, count // 3, count - 1}:
         true = exact(samples[item][:, some])
