@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 from jax import export
@@ -85,6 +86,19 @@ def test_what_a_density_is_made_of_is_right_to_the_last_digits(d, count, dtype):
 
 
 @pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_logarithm_of_a_variance_is_right_to_the_last_digit(dtype):
+    from_one = np.geomspace(1e-6, 0.7, 60)
+    variances = np.r_[
+        np.geomspace(1e-30, 1e30, 200), 1 - from_one / 2, 1 + from_one, np.sqrt(2), np.sqrt(0.5), 1
+    ].astype(dtype)
+    got = jax.jit(linalg.inverse)(variances[:, None, None]).log_det
+    want = np.array([mpmath.log(float(v)) for v in variances])
+    assert got.dtype == dtype
+    assert np.max(np.abs(np.asarray(got, np.float64) - want) - 2 * np.finfo(dtype).eps * np.abs(want)) <= 0
+
+
+@pytest.mark.usefixtures("level")
 @pytest.mark.parametrize("d", [2, 9, 30, 90])
 def test_what_a_matrix_is_judged_by_is_measured_item_by_item(d):
     eye = np.eye(d)
@@ -139,10 +153,11 @@ def test_a_sample_far_from_zero_has_the_moments_that_it_has(count, n, d, dtype):
         assert_close(scatter, centred.T @ centred, sums(n) * u, 1 / size, terms=np.outer(size, size))
 
 
-@pytest.mark.parametrize("place", [0, 10_000, 12_345, 19_999])
-def test_where_a_row_stands_that_lies_far_from_all_others_is_all_one(place):
-    rows = np.random.default_rng(0).uniform(-1, 1, (20_000, 3)).astype(np.float32)
-    rows[place] = [1e4, -2e3, 5e4]
+@pytest.mark.parametrize("places", [[0], [10_000], [12_345], [19_999], [0, 10_000, 19_999]])
+@pytest.mark.parametrize("spread", [1, 0])  # sums of equal numbers are rounded to one side
+def test_where_rows_stand_that_lie_far_from_all_others_is_all_one(places, spread):
+    rows = np.random.default_rng(0).uniform(-spread, spread, (20_000, 3)).astype(np.float32)
+    rows[places] = [1e4, -2e3, 5e4]
     mean, scatter = map(np.asarray, statistics.sample_moments(rows)[1:])
     true = rows.astype(np.float64)
     centred = true - true.mean(axis=0)

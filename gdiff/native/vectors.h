@@ -14,12 +14,12 @@ struct Bits;
 template <>
 struct Bits<double> {
   using type = int64_t;
-  static constexpr int mantissa = 52, terms = 11;  // terms of the series in `log`
+  static constexpr int mantissa = 52, terms = 9;  // terms of the series in `log`
 };
 template <>
 struct Bits<float> {
   using type = int32_t;
-  static constexpr int mantissa = 23, terms = 5;
+  static constexpr int mantissa = 23, terms = 4;
 };
 
 template <class T>
