@@ -162,7 +162,9 @@ def test_where_rows_stand_that_lie_far_from_all_others_is_all_one(places, spread
     true = rows.astype(np.float64)
     centred = true - true.mean(axis=0)
     u = float(np.finfo(np.float32).eps) / 2
-    assert np.max(np.abs(mean - true.mean(axis=0)) / np.max(np.abs(true), axis=0)) < u
+    # One such row has no part in how the others are rounded; three may be where all steps begin.
+    largest = np.mean(np.abs(true), axis=0) if len(places) == 1 else np.max(np.abs(true), axis=0)
+    assert np.max(np.abs(mean - true.mean(axis=0)) / largest) < sums(len(rows)) * u
     size = np.sqrt(np.diag(centred.T @ centred))
     assert np.max(np.abs(scatter - centred.T @ centred) / np.outer(size, size)) < sums(len(rows)) * u
 

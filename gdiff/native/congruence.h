@@ -7,22 +7,36 @@
 namespace gdiff {
 namespace {
 
-// to = a b, of (d, d) each: row by row, a multiple of each row of b.
+// `R` rows of a b, and a vector of their columns: a and `to` are where the rows begin, b where the columns do.
+template <class T, int R>
+inline void multiply_tile(int64_t d, const T* a, const T* b, T* to) {
+  Vector<T> sum[R] = {};
+  for (int64_t k = 0; k < d; k++) {
+    const Vector<T> row = load(b + k * d);
+    for (int r = 0; r < R; r++) sum[r] += fill(a[r * d + k]) * row;
+  }
+  for (int r = 0; r < R; r++) store(to + r * d, sum[r]);
+}
+
+// to = a b, of (d, d) each; the last vector of columns ends where the rows do, and may meet the one before.
 template <class T>
 void multiply(int64_t d, const T* a, const T* b, T* to) {
-  constexpr int N = lanes<T>;
-  for (int64_t i = 0; i < d; i++) {
-    const T* factors = a + i * d;
-    int64_t j = 0;
-    for (; j + N <= d; j += N) {
-      Vector<T> sum = {};
-      for (int64_t k = 0; k < d; k++) sum += fill(factors[k]) * load(b + k * d + j);
-      store(to + i * d + j, sum);
-    }
-    for (; j < d; j++) {
-      T sum = 0;
-      for (int64_t k = 0; k < d; k++) sum += factors[k] * b[k * d + j];
-      to[i * d + j] = sum;
+  constexpr int64_t N = lanes<T>, R = 4;
+  if (d < N) {
+    for (int64_t i = 0; i < d; i++)
+      for (int64_t j = 0; j < d; j++) {
+        T sum = 0;
+        for (int64_t k = 0; k < d; k++) sum += a[i * d + k] * b[k * d + j];
+        to[i * d + j] = sum;
+      }
+    return;
+  }
+  for (int64_t i = 0, rows; i < d; i += rows) {
+    rows = i + R <= d ? R : 1;
+    const auto tile = rows == R ? multiply_tile<T, R> : multiply_tile<T, 1>;
+    for (int64_t j = 0; j < d; j += N) {
+      const int64_t first = j + N <= d ? j : d - N;
+      tile(d, a + i * d, b + first, to + i * d + first);
     }
   }
 }

@@ -18,7 +18,7 @@ namespace {
 
 constexpr int SIDE_BY_SIDE = 12;  // dimensions up to which as many matrices as a vector has lanes go together
 constexpr int UNROLLED = 6;       // ... with loops of a length that the compiler knows, and even if they are few
-constexpr int SWEPT = 80;         // dimensions up to which a single matrix is swept
+constexpr int SWEPT = 80;         // dimensions up to which a single matrix is swept; vectors of all widths divide it
 
 template <class T>
 inline T smallest() {  // the smallest normal number
@@ -138,9 +138,10 @@ void sweep_lanes(int64_t d_given, int64_t count, const Inverse<T>& a, int64_t fi
   scatter(a.asymmetry + first, 1, count, asymmetry);
 }
 
-// sym(S) into p, and the asymmetry, a square of `side` entries at a time since one of two accesses goes down columns.
+// Rows of the lower triangle of sym(S) into p, whose rows are `width` apart, and the asymmetry; a square of `side` entries
+// at a time since one of two accesses goes down columns.
 template <class T>
-T symmetrise(int64_t d, const T* s, T* p, int64_t from, int64_t to) {
+T symmetrise(int64_t d, const T* s, int64_t width, T* p, int64_t from, int64_t to) {
   constexpr int64_t side = 32;
   T worst = 0, not_finite = 0;
   for (int64_t i0 = from; i0 < to; i0 += side)
@@ -152,7 +153,7 @@ T symmetrise(int64_t d, const T* s, T* p, int64_t from, int64_t to) {
           const T x = s[i * d + j], z = s[j * d + i];
           not_finite += x - z - (x - z);
           apart |= x != z;
-          p[i * d + j] = x / 2 + z / 2;
+          p[i * width + j] = x / 2 + z / 2;
         }
         for (int64_t j = j0; apart && j < end; j++) {
           const T x = s[i * d + j], z = s[j * d + i];
@@ -173,31 +174,29 @@ void mirror(int64_t d, T* p, int64_t from, int64_t to) {
         for (int64_t j = j0; j < j0 + side && j < i; j++) p[j * d + i] = p[i * d + j];
 }
 
-// The lower triangle of p, which is sym(S), to that of its inverse; false where there is none.
+// The lower triangle of p, which is sym(S), to that of minus its inverse; false where there is none. Rows are `width`
+// apart, which whole vectors fill: what stands above the diagonal is written over, and means nothing.
 template <class T>
-bool sweep(int64_t d, T* p, T* log_det) {
-  T column[SWEPT + 2 * lanes<T>];
-  T total = 0;
+bool sweep(int64_t d, int64_t width, T* p, T* log_det) {
+  constexpr int N = lanes<T>;
+  T column[SWEPT] = {}, total = 0;
   for (int64_t k = 0; k < d; k++) {
-    const T pivot = p[k * d + k], reciprocal = 1 / pivot;
+    const T pivot = p[k * width + k], reciprocal = 1 / pivot;
     if (!(pivot >= smallest<T>())) return false;
     total += T(::log(double(pivot)));
-    for (int64_t i = 0; i < k; i++) column[i] = p[k * d + i];
-    for (int64_t i = k; i < d; i++) column[i] = p[i * d + k];
+    for (int64_t i = 0; i < k; i++) column[i] = p[k * width + i];
+    for (int64_t i = k; i < d; i++) column[i] = p[i * width + k];
     column[k] = 0;
     for (int64_t i = 0; i < d; i++) {
       if (i == k) continue;
-      const T scaled = column[i] * reciprocal;
-      T* row = p + i * d;
-#pragma clang loop vectorize(enable)
-      for (int64_t j = 0; j <= i; j++) row[j] -= scaled * column[j];
+      const Vector<T> scaled = fill(column[i] * reciprocal);
+      T* row = p + i * width;
+      for (int64_t j = 0; j <= i; j += N) store(row + j, load(row + j) - scaled * load(column + j));
     }
-    for (int64_t i = 0; i < k; i++) p[k * d + i] = column[i] * reciprocal;
-    for (int64_t i = k + 1; i < d; i++) p[i * d + k] = column[i] * reciprocal;
-    p[k * d + k] = -reciprocal;
+    for (int64_t i = 0; i < k; i++) p[k * width + i] = column[i] * reciprocal;
+    for (int64_t i = k + 1; i < d; i++) p[i * width + k] = column[i] * reciprocal;
+    p[k * width + k] = -reciprocal;
   }
-  for (int64_t i = 0; i < d; i++)
-    for (int64_t j = 0; j <= i; j++) p[i * d + j] = -p[i * d + j];
   *log_det = total;
   return true;
 }
@@ -267,11 +266,13 @@ void score_of_statistics(const Pool& pool, const Inverse<T>& a, int64_t item, T*
 template <class T>
 void invert_one(const Pool& pool, const Inverse<T>& a, int64_t item) {
   const int64_t d = a.d;
-  T own[SWEPT * SWEPT];
+  const int64_t width = rounded_up(d, lanes<T>);
+  alignas(LINE) T swept[SWEPT * SWEPT], own[SWEPT * SWEPT];
   T* p = a.p ? a.p + item * d * d : own;
-  a.asymmetry[item] = symmetrise(d, a.s + item * d * d, p, 0, d);
-  const bool exists = sweep(d, p, a.log_det + item);
-  mirror(d, p, 0, d);
+  a.asymmetry[item] = symmetrise(d, a.s + item * d * d, width, swept, 0, d);
+  const bool exists = sweep(d, width, swept, a.log_det + item);
+  for (int64_t i = 0; i < d; i++)
+    for (int64_t j = 0; j <= i; j++) p[i * d + j] = p[j * d + i] = -swept[i * width + j];
   measure(a, item, p, exists);
   if (a.score && a.scatter)
     score_of_statistics(pool, a, item, p);
@@ -288,7 +289,7 @@ void invert_large(const Pool& pool, const Inverse<T>& a, int64_t item) {
   const T* s = a.s + item * d * d;
   T *asymmetries = room.at, *p = a.p ? a.p + item * d * d : asymmetries + strips;
   const auto end = [=](int64_t k) { return (k + 1) * side < d ? (k + 1) * side : d; };
-  parallel(pool, strips, [=](int64_t k) { asymmetries[k] = symmetrise(d, s, p, k * side, end(k)); });
+  parallel(pool, strips, [=](int64_t k) { asymmetries[k] = symmetrise(d, s, d, p, k * side, end(k)); });
   T worst = 0, not_finite = 0;
   for (int64_t k = 0; k < strips; k++) {
     worst = fmax(worst, asymmetries[k]);

@@ -20,8 +20,6 @@ constexpr int64_t PIECES = 64;         // of a sample, at most, that threads wor
                                        // has d rows at least, which are then no smaller than its scatter
 constexpr int CENTRED = 32;            // rows that are centred, and meet the scatter, together
 
-inline int64_t rounded_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
-
 // A vector of a row from its entry j on, 0 from its end on; `last` is where the array ends.
 template <class T>
 inline Vector<T> load_row(const T* row, int64_t j, int64_t d, const T* last) {
@@ -100,17 +98,28 @@ struct Part {
   static int64_t size(int64_t width) { return width + width * width; }
 };
 
-// Of the `n` rows from `begin` on; `room` is for CENTRED + 1 rows.
+// to += from, which then is 0.
+template <class T>
+inline void move_to(T* to, T* from, int64_t width) {
+  for (int64_t j = 0; j < width; j += lanes<T>) store(to + j, load(to + j) + load(from + j));
+  memset(from, 0, width * sizeof(T));
+}
+
+// Of the `n` rows from `begin` on; `room` is for CENTRED + 2 rows. Sums are those of CENTRED rows, and sums of those.
 template <class T>
 void of_chunk(const Sample<T>& sample, int64_t begin, int64_t n, T* room, const Part<T>& to) {
   constexpr int N = lanes<T>;
   const int64_t d = sample.d, width = sample.width;
-  T *z = room, *residual = room + CENTRED * width, *mean = to.mean, *scatter = to.scatter;
+  T *z = room, *residual = room + CENTRED * width, *some = residual + width, *mean = to.mean, *scatter = to.scatter;
   memset(mean, 0, width * sizeof(T));
-  memset(residual, 0, width * sizeof(T));
+  memset(residual, 0, 2 * width * sizeof(T));
   memset(scatter, 0, width * width * sizeof(T));
-  for (int64_t row = begin; row < begin + n; row++)
-    for (int64_t j = 0; j < width; j += N) store(mean + j, load(mean + j) + sample.step(row, j));
+  for (int64_t first = 0; first < n; first += CENTRED) {
+    const int64_t count = first + CENTRED < n ? CENTRED : n - first;
+    for (int64_t row = first; row < first + count; row++)
+      for (int64_t j = 0; j < width; j += N) store(some + j, load(some + j) + sample.step(begin + row, j));
+    move_to(mean, some, width);
+  }
   for (int64_t j = 0; j < d; j++) mean[j] /= n;
   for (int64_t first = 0; first < n; first += CENTRED) {
     const int64_t count = first + CENTRED < n ? CENTRED : n - first;
@@ -118,8 +127,9 @@ void of_chunk(const Sample<T>& sample, int64_t begin, int64_t n, T* room, const 
       for (int64_t j = 0; j < width; j += N) {
         const Vector<T> centred = sample.step(begin + first + row, j) - load(mean + j);
         store(z + row * width + j, centred);
-        store(residual + j, load(residual + j) + centred);
+        store(some + j, load(some + j) + centred);
       }
+    move_to(residual, some, width);
     for (int64_t i = 0; i < d; i += TILE)
       for (int64_t j = 0; j < i + TILE; j += 3 * N) {
         const int64_t vectors = (rounded_up(i + TILE, N) - j) / N;
@@ -147,7 +157,7 @@ void merge(const Sample<T>& sample, T n_a, const Part<T>& a, T n_b, const Part<T
   }
 }
 
-// Of the rows from `begin` on, as many as a piece has. Room for a part and CENTRED + 1 rows.
+// Of the rows from `begin` on, as many as a piece has. Room for a part and CENTRED + 2 rows.
 template <class T>
 void of_piece(const Sample<T>& sample, int64_t begin, T* room, const Part<T>& to) {
   const int64_t width = sample.width, chunk = sample.chunk(), piece = sample.piece();
@@ -181,7 +191,7 @@ void moments(const Pool& pool, const Moments<T>& a) {
     return sample;
   };
   const int64_t piece = sample(0, nullptr).piece(), pieces = (n + piece - 1) / piece;
-  const int64_t spare = part + (CENTRED + 1) * width;
+  const int64_t spare = part + (CENTRED + 2) * width;
   if (pieces == 1) {  // a thread takes so many samples that they are worth its waking
     const int64_t together = 1 + CHUNK / int64_t(sizeof(T)) / (n * d);
     parallel(pool, (a.count + together - 1) / together, [=, &pool, &a](int64_t k) {

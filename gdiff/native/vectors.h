@@ -22,6 +22,10 @@ struct Bits<float> {
   static constexpr int mantissa = 23, terms = 4;
 };
 
+constexpr uintptr_t LINE = 64;  // bytes of memory that come and go together
+
+inline int64_t rounded_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+
 template <class T>
 constexpr int lanes = GDIFF_WIDTH / sizeof(T);
 
@@ -47,10 +51,9 @@ inline void store(T* to, Vector<T> v) {
 // be fetched first. Before another thread reads, `flush_streams`.
 template <class T>
 inline void stream(T* to, const T* from, int64_t count) {
-  constexpr uintptr_t line = 64;  // bytes
-  constexpr int64_t whole = line / sizeof(T);
+  constexpr int64_t whole = LINE / sizeof(T);
   int64_t k = 0;
-  for (; k < count && reinterpret_cast<uintptr_t>(to + k) % line; k++) to[k] = from[k];
+  for (; k < count && reinterpret_cast<uintptr_t>(to + k) % LINE; k++) to[k] = from[k];
   for (; k + whole <= count; k += whole)
     for (int64_t lane = 0; lane < whole; lane += lanes<T>)
       __builtin_nontemporal_store(load(from + k + lane), reinterpret_cast<Vector<T>*>(to + k + lane));
