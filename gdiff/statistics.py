@@ -18,8 +18,8 @@ from gdiff.status import Status
 from gdiff.symmetric.coordinates import symmetrize
 from gdiff.validity import as_floats, finite_status, is_traced, stand_in
 
-# Dimensions up to which the kernel forms the scatter. Its time over that of its twin, at 300, 600 and 1000, is 0.4, 0.6
-# and 0.8 in float64, and 0.7, 0.8 and 1.9 in float32, where a product of matrices keeps more in the caches.
+# Dimensions up to which the kernel forms the scatter. Its time over that of its twin, at 300, 600 and 1000, is 0.5, 0.5
+# and 0.5 in float64, and 0.7, 0.9 and 1.1 in float32, where a product of matrices keeps more in the caches.
 BY_KERNEL = 512
 
 

@@ -53,9 +53,9 @@ void multiply_three(int64_t d, const T* a, const T* b, T* half, T* out) {
 template <class T>
 void congruence(const Pool& pool, const Congruence<T>& a) {
   const int64_t d = a.d, piece = 1 + 65536 / (d * d * d);
-  parallel(pool, (a.count + piece - 1) / piece, [=, &pool, &a](int64_t k) {
+  parallel_pieces(pool, a.count, piece, [=, &pool, &a](int64_t begin, int64_t end) {
     const Room<T> half(pool, d * d);
-    for (int64_t item = k * piece; half.at && item < (k + 1) * piece && item < a.count; item++) {
+    for (int64_t item = begin; half.at && item < end; item++) {
       const int64_t from = item * d * d;
       multiply_three(d, a.a + from, a.b + from, half.at, a.out + from);
     }

@@ -265,8 +265,7 @@ void score_of_statistics(const Pool& pool, const Inverse<T>& a, int64_t item, T*
 
 template <class T>
 void invert_one(const Pool& pool, const Inverse<T>& a, int64_t item) {
-  const int64_t d = a.d;
-  const int64_t width = rounded_up(d, lanes<T>);
+  const int64_t d = a.d, width = rounded_up(d, lanes<T>);
   alignas(LINE) T swept[SWEPT * SWEPT], own[SWEPT * SWEPT];
   T* p = a.p ? a.p + item * d * d : own;
   a.asymmetry[item] = symmetrise(d, a.s + item * d * d, width, swept, 0, d);
@@ -288,8 +287,9 @@ void invert_large(const Pool& pool, const Inverse<T>& a, int64_t item) {
   if (!room.at) return;
   const T* s = a.s + item * d * d;
   T *asymmetries = room.at, *p = a.p ? a.p + item * d * d : asymmetries + strips;
-  const auto end = [=](int64_t k) { return (k + 1) * side < d ? (k + 1) * side : d; };
-  parallel(pool, strips, [=](int64_t k) { asymmetries[k] = symmetrise(d, s, d, p, k * side, end(k)); });
+  parallel_pieces(pool, d, side, [=](int64_t from, int64_t to) {
+    asymmetries[from / side] = symmetrise(d, s, d, p, from, to);
+  });
   T worst = 0, not_finite = 0;
   for (int64_t k = 0; k < strips; k++) {
     worst = fmax(worst, asymmetries[k]);
@@ -297,11 +297,11 @@ void invert_large(const Pool& pool, const Inverse<T>& a, int64_t item) {
   }
   a.asymmetry[item] = worst + not_finite;
   const bool exists = invert_by_lapack(d, p, a.log_det + item);
-  parallel(pool, strips, [=](int64_t k) { mirror(d, p, k * side, end(k)); });
+  parallel_pieces(pool, d, side, [=](int64_t from, int64_t to) { mirror(d, p, from, to); });
   measure(a, item, p, exists);
   if (a.score) {
     const T* y = a.y + item * d;
-    parallel(pool, strips, [=](int64_t k) { score(d, y, p, k * side, end(k)); });
+    parallel_pieces(pool, d, side, [=](int64_t from, int64_t to) { score(d, y, p, from, to); });
   }
 }
 
@@ -315,15 +315,14 @@ void inverse(const Pool& pool, const Inverse<T>& a) {
                                            sweep_lanes<T, 4>, sweep_lanes<T, 5>, sweep_lanes<T, 6>};
     const Sweep by_lanes = d <= UNROLLED ? known[d] : sweep_lanes<T, 0>;
     const int64_t piece = N * (1 + 16384 / (N * d * d));
-    parallel(pool, (a.count + piece - 1) / piece, [=, &a](int64_t k) {
-      const int64_t end = (k + 1) * piece < a.count ? (k + 1) * piece : a.count;
-      for (int64_t first = k * piece; first < end; first += N)
+    parallel_pieces(pool, a.count, piece, [=, &a](int64_t begin, int64_t end) {
+      for (int64_t first = begin; first < end; first += N)
         by_lanes(d, first + N < end ? N : end - first, a, first);
     });
   } else if (d <= SWEPT) {
     const int64_t piece = 1 + 65536 / (d * d * d);
-    parallel(pool, (a.count + piece - 1) / piece, [=, &pool, &a](int64_t k) {
-      for (int64_t item = k * piece; item < (k + 1) * piece && item < a.count; item++) invert_one(pool, a, item);
+    parallel_pieces(pool, a.count, piece, [=, &pool, &a](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; item++) invert_one(pool, a, item);
     });
   } else {
     for (int64_t item = 0; item < a.count; item++) invert_large(pool, a, item);

@@ -1,9 +1,9 @@
 // The mean and the scatter of a sample, in one reading of its rows.
 //
 // Rows and means are taken as steps from an origin among the rows, so that far from zero a mean is not rounded to the
-// size of what is in the rows. A chunk of rows that fits into the cache gives its own mean, and its scatter about that, corrected for the
-// rounding of the mean by the mean of the residuals (corrected two-pass). Chunks are merged in an order (Chan, Golub and
-// LeVeque 1979) that does not depend on the number of threads.
+// size of what is in the rows. A chunk of rows that fits into the cache gives its own mean, and its scatter about that,
+// corrected for the rounding of the mean by the mean of the residuals (corrected two-pass). Chunks are merged in an order
+// (Chan, Golub and LeVeque 1979) that does not depend on the number of threads.
 #pragma once
 
 #include <string.h>
@@ -66,16 +66,20 @@ struct Sample {
 
   // A vector of a row's step from the origin.
   Vector<T> step(int64_t i, int64_t j) const { return load_row(rows + i * d, j, d, last) - load(origin + j); }
-  int64_t chunk() const {
-    const int64_t fits = CHUNK / int64_t(sizeof(T)) / d;
-    return fits > 4 * CENTRED ? fits : 4 * CENTRED;
-  }
-  // Rows that one thread merges, one chunk after the other.
-  int64_t piece() const {
-    const int64_t equal = (n + PIECES - 1) / PIECES;
-    return rounded_up(equal > d ? equal : d, chunk());
-  }
 };
+
+// Rows of a chunk, and of the chunks of a piece.
+template <class T>
+int64_t chunk_of(int64_t d) {
+  const int64_t fits = CHUNK / int64_t(sizeof(T)) / d;
+  return fits > 4 * CENTRED ? fits : 4 * CENTRED;
+}
+
+template <class T>
+int64_t piece_of(int64_t n, int64_t d) {
+  const int64_t equal = (n + PIECES - 1) / PIECES;
+  return rounded_up(equal > d ? equal : d, chunk_of<T>(d));
+}
 
 // The median of the first, the middle and the last row, column by column: none of them has to be like the rest.
 template <class T>
@@ -157,11 +161,10 @@ void merge(const Sample<T>& sample, T n_a, const Part<T>& a, T n_b, const Part<T
   }
 }
 
-// Of the rows from `begin` on, as many as a piece has. Room for a part and CENTRED + 2 rows.
+// Of the rows from `begin` to `end`, one chunk after the other; `room` is for a part and CENTRED + 2 rows.
 template <class T>
-void of_piece(const Sample<T>& sample, int64_t begin, T* room, const Part<T>& to) {
-  const int64_t width = sample.width, chunk = sample.chunk(), piece = sample.piece();
-  const int64_t end = begin + piece < sample.n ? begin + piece : sample.n;
+void of_piece(const Sample<T>& sample, int64_t begin, int64_t end, T* room, const Part<T>& to) {
+  const int64_t width = sample.width, chunk = chunk_of<T>(sample.d);
   const Part<T> next(room, width);
   room += Part<T>::size(width);
   for (int64_t first = begin; first < end; first += chunk) {
@@ -187,19 +190,18 @@ void moments(const Pool& pool, const Moments<T>& a) {
   const int64_t n = a.n, d = a.d, width = rounded_up(d, tiled), part = Part<T>::size(width);
   const auto sample = [=, &a](int64_t item, T* origin) {
     const Sample<T> sample = {n, d, width, a.rows + item * n * d, a.rows + a.count * n * d, origin};
-    if (origin) find_origin(sample, origin);
+    find_origin(sample, origin);
     return sample;
   };
-  const int64_t piece = sample(0, nullptr).piece(), pieces = (n + piece - 1) / piece;
-  const int64_t spare = part + (CENTRED + 2) * width;
+  const int64_t piece = piece_of<T>(n, d), pieces = (n + piece - 1) / piece, spare = part + (CENTRED + 2) * width;
   if (pieces == 1) {  // a thread takes so many samples that they are worth its waking
     const int64_t together = 1 + CHUNK / int64_t(sizeof(T)) / (n * d);
-    parallel(pool, (a.count + together - 1) / together, [=, &pool, &a](int64_t k) {
+    parallel_pieces(pool, a.count, together, [=, &pool, &a](int64_t begin, int64_t end) {
       const Room<T> room(pool, width + part + spare);
-      for (int64_t item = k * together; room.at && item < (k + 1) * together && item < a.count; item++) {
+      for (int64_t item = begin; room.at && item < end; item++) {
         const Sample<T> all = sample(item, room.at);
         const Part<T> whole(room.at + width, width);
-        of_piece(all, 0, room.at + width + part, whole);
+        of_piece(all, 0, n, room.at + width + part, whole);
         write(all, whole, a.mean + item * d, a.scatter + item * d * d);
       }
     });
@@ -209,9 +211,9 @@ void moments(const Pool& pool, const Moments<T>& a) {
   T *origin = room.at, *step = origin + width, *parts = step + width;
   for (int64_t item = 0; room.at && item < a.count; item++) {
     const Sample<T> all = sample(item, origin);
-    parallel(pool, pieces, [=, &pool, &all](int64_t k) {
+    parallel_pieces(pool, n, piece, [=, &pool, &all](int64_t begin, int64_t end) {
       const Room<T> own(pool, spare);
-      if (own.at) of_piece(all, k * piece, own.at, Part<T>(parts + k * part, width));
+      if (own.at) of_piece(all, begin, end, own.at, Part<T>(parts + begin / piece * part, width));
     });
     const Part<T> whole(parts, width);
     for (int64_t k = 1; k < pieces; k++) {

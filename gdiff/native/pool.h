@@ -105,5 +105,14 @@ void parallel(const Pool& pool, int64_t count, const What& what) {
   disown(work);
 }
 
+// what(begin, end) for the items 0 ... count - 1, `piece` of them at a time.
+template <class What>
+void parallel_pieces(const Pool& pool, int64_t count, int64_t piece, const What& what) {
+  parallel(pool, (count + piece - 1) / piece, [=, &what](int64_t k) {
+    const int64_t begin = k * piece, end = begin + piece;
+    what(begin, end < count ? end : count);
+  });
+}
+
 }  // namespace
 }  // namespace gdiff
