@@ -25,6 +25,14 @@ LEVELS = (0, 1, 2) if platform.machine() == "x86_64" else (0,)
 LANES = 16  # of the widest vectors
 
 
+moments = jax.jit(jax.vmap(statistics.sample_moments))
+
+
+def as_numpy(results):
+    """Checks are NumPy's: each operation of JAX on another shape is a program to compile."""
+    return jax.tree.map(np.asarray, results)
+
+
 @pytest.fixture(params=LEVELS, ids=lambda level: f"level {level}")
 def level(request):
     """Instruction sets from the architecture's own to the best; a processor that lacks one is tested at its best."""
@@ -52,22 +60,21 @@ def test_what_a_density_is_made_of_is_right_to_the_last_digits(d, count, dtype):
     covs = np.stack([covariance(rng, d, conditions[k % 3], dtype) for k in range(count)])
     mean = rng.normal(size=(count, d)).astype(dtype)
     x = (mean + rng.normal(size=(count, d)) * np.stack([units(cov) for cov in covs])).astype(dtype)
-    arguments = [jnp.asarray(a) for a in (x, mean, covs)]
+    arguments = jax.device_put((x, mean, covs))
     found = []
     for level in LEVELS:
         native.library().gdiff_use(level)
-        got, alone, inverted = linalg.forms(*arguments), linalg.forms_alone(*arguments), linalg.inverse(arguments[-1])
-        scored = linalg.score(*arguments)
-        jax.block_until_ready((got, alone, inverted, scored))
+        results = linalg.forms(*arguments), linalg.forms_alone(*arguments), linalg.inverse(arguments[-1])
+        got, alone, inverted, scored = as_numpy((*results, linalg.score(*arguments)))
         found.append(got)
-        assert {a.dtype for a in (*got, *inverted)} == {jnp.dtype(dtype)}
+        assert {a.dtype for a in (*got, *inverted)} == {np.dtype(dtype)}
         for field, other in zip(("precision", "log_det", "inflation", "asymmetry"), inverted, strict=True):
             np.testing.assert_array_equal(getattr(got, field), other, err_msg=field)
         for field in ("log_det", "inflation", "asymmetry", "solution", "mahalanobis"):
             np.testing.assert_array_equal(getattr(got, field), getattr(alone, field), err_msg=field)
             np.testing.assert_array_equal(getattr(got, field), getattr(scored, field), err_msg=field)
-        gradient = (linalg.outer(got.solution, got.solution) - got.precision) / 2
-        size = np.abs(linalg.outer(got.solution, got.solution)) + np.abs(got.precision)
+        square = got.solution[:, :, None] * got.solution[:, None, :]
+        gradient, size = (square - got.precision) / 2, np.abs(square) + np.abs(got.precision)
         assert np.max(np.abs(scored.gradient - gradient) / size) <= np.finfo(dtype).eps
         assert np.array_equal(scored.gradient, scored.gradient.mT)
         assert np.array_equal(got.precision, got.precision.mT)
@@ -138,7 +145,7 @@ def test_a_sample_far_from_zero_has_the_moments_that_it_has(count, n, d, dtype):
     rng = np.random.default_rng(n)
     far = 1e5 if dtype == np.float32 else 1e12  # the mean's rounding is as large as the spread
     samples = (rng.normal(size=(count, n, d)) + 10 * rng.normal(size=d) + far).astype(dtype)
-    _, means, scatters = jax.vmap(statistics.sample_moments)(samples)
+    _, means, scatters = as_numpy(moments(samples))
     assert means.dtype == scatters.dtype == dtype
     assert np.array_equal(scatters, scatters.mT)
     some = np.unique([d // 2, d - 1])  # entries have nothing to do with one another
@@ -192,7 +199,7 @@ def test_what_a_kernel_has_no_memory_to_work_in_is_said():
 def test_the_moments_of_what_is_not_finite_are_not_finite(bad, row, column):
     rows = np.ones((3, 500, 4))
     rows[1, row, column] = bad
-    _, mean, scatter = jax.vmap(statistics.sample_moments)(rows)
+    _, mean, scatter = as_numpy(moments(rows))
     assert np.isfinite(mean).all(1).tolist() == [True, False, True]
     assert np.isfinite(scatter).all((1, 2)).tolist() == [True, False, True]
 
@@ -245,8 +252,8 @@ def test_the_score_of_statistics_is_that_of_the_sample(d, dtype):
     scale = np.stack([units(cov) for cov in covs])
     rows = (rng.normal(size=(count, n, d)) * scale[:, None]).astype(dtype)
     mean = (rng.normal(size=(count, d)) * scale).astype(dtype)
-    ns, centre, scatter = jax.vmap(statistics.sample_moments)(rows)
-    got = linalg.score(centre, jnp.asarray(mean), jnp.asarray(covs), ns, scatter)
+    ns, centre, scatter = moments(rows)
+    got = as_numpy(linalg.score(centre, jnp.asarray(mean), jnp.asarray(covs), ns, scatter))
     for k in range(count):
         true, limit = Gaussian(rows[k], mean[k], covs[k]), 2 * bound(covs[k], dtype)
         pair = np.outer(scale[k], scale[k])
