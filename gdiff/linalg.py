@@ -149,7 +149,8 @@ def _inverse(s: Array) -> Inverse:
     whole = symmetrize(s)
     if 0 < s.shape[-1] <= UNROLLED:
         factor = entrywise.factorise(entrywise.entries(whole))
-        p = entrywise.pack_symmetric(entrywise.inverse_entries(factor))
+        packed = entrywise.pack_symmetric(entrywise.inverse_entries(factor))
+        p = symmetrize(packed)  # entries that are equal may be computed twice, and rounded by different code
         factored = entrywise.every([pivot > 0 for pivot in factor.pivots])
         inflation = jnp.where(factored, variance_inflation(s, diagonal(p)), jnp.nan)
         return Inverse(p, entrywise.log_determinant(factor), inflation, asymmetry(s))

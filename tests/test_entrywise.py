@@ -32,8 +32,17 @@ def test_unrolled_factors_are_right_to_the_last_digits(d, dtype):
         what = f"cond {conditions[i]}"
         assert got["precision"].dtype == dtype
         assert_close(got["precision"][i], p, limit, np.outer(scale, scale), what=what)
-        assert np.array_equal(got["precision"][i], got["precision"][i].T)
         assert_close(got["log_det"][i], log_abs_det(cov), limit, what=what)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", range(2, linalg.UNROLLED + 1))
+def test_many_inverses_and_scores_are_symmetric_to_the_last_bit(d, dtype):
+    x, mean, *roots = np.random.default_rng(d).normal(size=(2 + d, 50, d)).astype(dtype)
+    covs = np.stack(roots, 1) @ np.stack(roots, 1).mT
+    for twin in (linalg._INVERSE.twin, linalg._FORMS.twin, linalg._SCORE.twin):
+        matrices = np.asarray(jax.jit(twin)(*(covs, x, mean)[: 1 if twin is linalg._INVERSE.twin else 3])[0])
+        assert np.array_equal(matrices, matrices.mT)
 
 
 def test_packing_puts_every_entry_in_its_place():
