@@ -677,7 +677,7 @@ def test_the_gradient_of_a_vmap_over_some_arguments_of_batches_is_that_of_jax(ax
     cov = root @ np.swapaxes(root, -1, -2) + np.eye(2)
     arguments = (rng.normal(size=(*lead[0], *inner, 2)), rng.normal(size=(*lead[1], 2)), cov)
     ours, theirs = (
-        jax.grad(lambda *a, f=f: jnp.sum(jax.vmap(f, axes)(*a)), (0, 1, 2))(*arguments)
+        jax.jit(jax.grad(lambda *a, f=f: jnp.sum(jax.vmap(f, axes)(*a)), (0, 1, 2)))(*arguments)
         for f in (multivariate_normal.logpdf, jax.scipy.stats.multivariate_normal.logpdf)
     )
     for a, b in zip(ours[:2], theirs[:2], strict=True):

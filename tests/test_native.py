@@ -266,7 +266,7 @@ def test_the_score_of_statistics_is_that_of_the_sample(d, dtype):
 
 @pytest.mark.usefixtures("level")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("d", [1, 3, 8, 21, linalg.SMALL, linalg.SMALL + 1])
+@pytest.mark.parametrize("d", [1, 3, 8, 21, 35, 47, linalg.SMALL, linalg.SMALL + 1])
 def test_a_congruence_is_the_product_of_three(d, dtype):
     rng = np.random.default_rng(d)
     a, b = ((m + m.mT).astype(dtype) for m in rng.normal(size=(2, 5, d, d)))

@@ -7,21 +7,29 @@
 namespace gdiff {
 namespace {
 
-// `R` rows of a b, and a vector of their columns: a and `to` are where the rows begin, b where the columns do.
-template <class T, int R>
-inline void multiply_tile(int64_t d, const T* a, const T* b, T* to) {
-  Vector<T> sum[R] = {};
-  for (int64_t k = 0; k < d; k++) {
-    const Vector<T> row = load(b + k * d);
-    for (int r = 0; r < R; r++) sum[r] += fill(a[r * d + k]) * row;
-  }
-  for (int r = 0; r < R; r++) store(to + r * d, sum[r]);
+// Of a tile: as many sums, and what they are made of, as there are registers, 32 of AVX-512 and else 16.
+constexpr int ROWS = 4, VECTORS = GDIFF_WIDTH == 64 ? 4 : 3;
+
+// `R` rows of a b and `C` vectors of their columns, of which each begins a vector after the one before, and the last
+// ends where the rows do.
+template <class T, int R, int C>
+inline void multiply_tile(int64_t d, const T* a, const T* b, T* to, int64_t first) {
+  Vector<T> sum[R][C] = {};
+  int64_t at[C];
+  for (int c = 0; c < C; c++) at[c] = first + (c + 1) * lanes<T> <= d ? first + c * lanes<T> : d - lanes<T>;
+  for (int64_t k = 0; k < d; k++)
+    for (int c = 0; c < C; c++) {
+      const Vector<T> row = load(b + k * d + at[c]);
+      for (int r = 0; r < R; r++) sum[r][c] += fill(a[r * d + k]) * row;
+    }
+  for (int r = 0; r < R; r++)
+    for (int c = 0; c < C; c++) store(to + r * d + at[c], sum[r][c]);
 }
 
-// to = a b, of (d, d) each; the last vector of columns ends where the rows do, and may meet the one before.
+// to = a b, of (d, d) each; with `lower`, of the lower triangle and of what fills its vectors up.
 template <class T>
-void multiply(int64_t d, const T* a, const T* b, T* to) {
-  constexpr int64_t N = lanes<T>, R = 4;
+void multiply(int64_t d, const T* a, const T* b, T* to, bool lower) {
+  constexpr int64_t N = lanes<T>;
   if (d < N) {
     for (int64_t i = 0; i < d; i++)
       for (int64_t j = 0; j < d; j++) {
@@ -31,12 +39,16 @@ void multiply(int64_t d, const T* a, const T* b, T* to) {
       }
     return;
   }
+  using Tile = void (*)(int64_t, const T*, const T*, T*, int64_t);
+  constexpr Tile known[2][4] = {
+      {multiply_tile<T, 1, 1>, multiply_tile<T, 1, 2>, multiply_tile<T, 1, 3>, multiply_tile<T, 1, VECTORS>},
+      {multiply_tile<T, ROWS, 1>, multiply_tile<T, ROWS, 2>, multiply_tile<T, ROWS, 3>, multiply_tile<T, ROWS, VECTORS>}};
   for (int64_t i = 0, rows; i < d; i += rows) {
-    rows = i + R <= d ? R : 1;
-    const auto tile = rows == R ? multiply_tile<T, R> : multiply_tile<T, 1>;
-    for (int64_t j = 0; j < d; j += N) {
-      const int64_t first = j + N <= d ? j : d - N;
-      tile(d, a + i * d, b + first, to + i * d + first);
+    rows = i + ROWS <= d ? ROWS : 1;
+    const int64_t columns = lower ? i + rows : d;
+    for (int64_t j = 0; j < columns; j += VECTORS * N) {
+      const int64_t left = (columns - j + N - 1) / N;
+      known[rows == ROWS][(left < VECTORS ? left : VECTORS) - 1](d, a + i * d, b, to + i * d, j);
     }
   }
 }
@@ -44,10 +56,10 @@ void multiply(int64_t d, const T* a, const T* b, T* to) {
 // out = a b a, exactly symmetric, by way of half = a b.
 template <class T>
 void multiply_three(int64_t d, const T* a, const T* b, T* half, T* out) {
-  multiply(d, a, b, half);
-  multiply(d, half, a, out);
+  multiply(d, a, b, half, false);
+  multiply(d, half, a, out, true);
   for (int64_t i = 0; i < d; i++)
-    for (int64_t j = 0; j < i; j++) out[i * d + j] = out[j * d + i] = out[i * d + j] / 2 + out[j * d + i] / 2;
+    for (int64_t j = 0; j < i; j++) out[j * d + i] = out[i * d + j];
 }
 
 template <class T>

@@ -232,8 +232,11 @@ void measure(const Inverse<T>& a, int64_t item, const T* p, bool exists) {
   T q = 0;
   for (int64_t i = 0; i < d; i++) {
     const T* row = p + i * d;
-    T sum[lanes<T>] = {}, total = 0;
-    for (int64_t j = 0; j < d; j++) sum[j % lanes<T>] += row[j] * (x[j] - mean[j]);
+    Vector<T> sum = {};
+    int64_t j = 0;
+    for (; j + lanes<T> <= d; j += lanes<T>) sum += load(row + j) * (load(x + j) - load(mean + j));
+    T total = 0;
+    for (; j < d; j++) total += row[j] * (x[j] - mean[j]);
     for (int lane = 0; lane < lanes<T>; lane++) total += sum[lane];
     a.y[item * d + i] = total;
     q += total * (x[i] - mean[i]);
