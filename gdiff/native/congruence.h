@@ -53,13 +53,22 @@ void multiply(int64_t d, const T* a, const T* b, T* to, bool lower) {
   }
 }
 
+// The lower triangle, rows `from` to `to` of it, to the upper one.
+template <class T>
+void mirror(int64_t d, T* p, int64_t from, int64_t to) {
+  constexpr int64_t side = 32;
+  for (int64_t i0 = from; i0 < to; i0 += side)
+    for (int64_t j0 = 0; j0 <= i0; j0 += side)
+      for (int64_t i = i0; i < i0 + side && i < to; i++)
+        for (int64_t j = j0; j < j0 + side && j < i; j++) p[j * d + i] = p[i * d + j];
+}
+
 // out = a b a, exactly symmetric, by way of half = a b.
 template <class T>
 void multiply_three(int64_t d, const T* a, const T* b, T* half, T* out) {
   multiply(d, a, b, half, false);
   multiply(d, half, a, out, true);
-  for (int64_t i = 0; i < d; i++)
-    for (int64_t j = 0; j < i; j++) out[j * d + i] = out[i * d + j];
+  mirror(d, out, 0, d);
 }
 
 template <class T>

@@ -165,15 +165,6 @@ T symmetrise(int64_t d, const T* s, int64_t width, T* p, int64_t from, int64_t t
   return worst + not_finite;
 }
 
-template <class T>
-void mirror(int64_t d, T* p, int64_t from, int64_t to) {
-  constexpr int64_t side = 32;
-  for (int64_t i0 = from; i0 < to; i0 += side)
-    for (int64_t j0 = 0; j0 <= i0; j0 += side)
-      for (int64_t i = i0; i < i0 + side && i < to; i++)
-        for (int64_t j = j0; j < j0 + side && j < i; j++) p[j * d + i] = p[i * d + j];
-}
-
 // The lower triangle of p, which is sym(S), to that of minus its inverse; false where there is none. Rows are `width`
 // apart, which whole vectors fill: what stands above the diagonal is written over, and means nothing.
 template <class T>
